@@ -1,0 +1,45 @@
+"""Energy-based modeling on PyTorch: everything is an energy, and energies add."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ebm import energies, landscape, latent, memory, networks, samplers, terms, traits
+from ebm.energy import Energy, as_energy, frozen, mixture, score
+from ebm.method import Method
+from ebm.traits import Reach
+from ebm.training import Divergence, History, fit, load, save_encoder
+
+if TYPE_CHECKING:
+    from ebm import benchmark, evaluation, testing, tour
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Divergence",
+    "Energy",
+    "History",
+    "Method",
+    "Reach",
+    "as_energy",
+    "energies",
+    "fit",
+    "frozen",
+    "landscape",
+    "latent",
+    "load",
+    "memory",
+    "mixture",
+    "networks",
+    "samplers",
+    "save_encoder",
+    "score",
+    "terms",
+    "traits",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # These import hypothesis, scikit-learn or the methods: only when they are used.
+    if name in {"benchmark", "evaluation", "testing", "tour"}:
+        return importlib.import_module(f"ebm.{name}")
+    raise AttributeError(f"module 'ebm' has no attribute {name!r}")

@@ -1,0 +1,37 @@
+"""A multilayer perceptron."""
+
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from ebm import checks
+
+
+class MLP(nn.Sequential):
+    """Linear layers with an activation between them, `sizes[0]` features to `sizes[-1]`.
+
+    Args:
+        sizes: Features of the input, of each hidden layer, and of the output.
+        activation: Makes the activation; smooth by default, so that scores are smooth too.
+        spectral_norm: Divide each weight by its largest singular value.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        activation: Callable[[], nn.Module] = nn.SiLU,
+        spectral_norm: bool = False,
+    ) -> None:
+        if len(sizes) < 2:
+            raise ValueError(f"sizes must name input and output, got {sizes}. Pass [2, 64, 1].")
+        for size in sizes:
+            checks.count("sizes", size)
+        layers: list[nn.Module] = []
+        for before, after in zip(sizes, sizes[1:], strict=False):
+            linear = nn.Linear(before, after)
+            if spectral_norm:
+                linear = nn.utils.parametrizations.spectral_norm(linear)
+            layers += [linear, activation()]
+        super().__init__(*layers[:-1])
+        self.features = sizes[-1]

@@ -1,0 +1,98 @@
+"""History: the named terms of every step."""
+
+import csv
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass
+class History:
+    """The mean of every named term, step by step.
+
+    `history["reconstruction"]` is the column of a term, NaN at the steps without it (two
+    players move in turn). `history.total` is what each step minimized.
+    """
+
+    seed: int | None = None
+    steps: list[int] = field(default_factory=list)
+    columns: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, step: int, row: dict[str, float]) -> None:
+        """Append one step, counted from 1."""
+        for name in row:
+            self.columns.setdefault(name, [math.nan] * len(self.steps))
+        for name, column in self.columns.items():
+            column.append(row.get(name, math.nan))
+        self.steps.append(step)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the terms, in the order in which they came."""
+        return list(self.columns)
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """The sum of the terms at each step."""
+        return np.nansum(np.array([self[name] for name in self.names]), axis=0)
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        """Return the column of a term."""
+        if name not in self.columns:
+            raise KeyError(f"term must be one of {self.names}, got {name!r}.")
+        return np.array(self.columns[name])
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return len(self.steps)
+
+    def __repr__(self) -> str:
+        """Return the number of steps and the last value of each term."""
+        last = {name: next((v for v in reversed(c) if v == v), math.nan) for name, c in self.columns.items()}
+        words = ", ".join(f"{name}={value:.4g}" for name, value in last.items())
+        return f"History(steps={self.steps[-1] if self.steps else 0}, {words})"
+
+    def draw(self, ax: Any = None) -> Any:
+        """Draw every term over the steps and return the axes."""
+        from ebm.landscape.draw import draw_history
+
+        return draw_history(self, ax)
+
+    def write(self, path: Path) -> None:
+        """Write all steps as CSV, atomically."""
+        part = path.with_name(path.name + ".part")
+        with part.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["step", *self.names])
+            writer.writerows(self._rows(0))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+    def append(self, path: Path, start: int) -> None:
+        """Append the steps from index `start` on to a CSV with the same columns."""
+        with path.open("a", newline="") as file:
+            csv.writer(file).writerows(self._rows(start))
+
+    @classmethod
+    def read(cls, path: Path, until: int | None = None, seed: int | None = None) -> "History":
+        """Return the steps of a CSV, up to and including step `until`."""
+        history = cls(seed=seed)
+        if path.exists():
+            with path.open(newline="") as file:
+                for row in csv.DictReader(file):
+                    step = int(row.pop("step"))
+                    if until is not None and step > until:
+                        break
+                    history.add(step, {k: float(v) for k, v in row.items() if v})
+        return history
+
+    def _rows(self, start: int) -> list[list[object]]:
+        columns = [column[start:] for column in self.columns.values()]
+        rows = zip(self.steps[start:], *columns, strict=True)
+        return [[step, *("" if v != v else repr(v) for v in values)] for step, *values in rows]

@@ -1,0 +1,1 @@
+"""Contrastive methods over configurations: push up at chosen places."""
