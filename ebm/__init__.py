@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from ebm import energies, landscape, latent, memory, networks, samplers, terms, traits
 from ebm.energy import Energy, as_energy, frozen, mixture, score
 from ebm.method import Method
-from ebm.traits import Reach
 from ebm.training import Divergence, History, fit, load, save_encoder
+from ebm.traits import Reach
 
 if TYPE_CHECKING:
     from ebm import benchmark, evaluation, testing, tour

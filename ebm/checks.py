@@ -82,7 +82,9 @@ def fraction(name: str, value: float) -> float:
 def count(name: str, value: int, least: int = 1) -> int:
     """Return the whole number, refused unless it is at least `least`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {name}={value!r}.")
+        raise ValueError(
+            f"{name} must be a whole number of at least {least}, got {name}={value!r}."
+        )
     return value
 
 

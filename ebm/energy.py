@@ -42,7 +42,9 @@ class Energy(nn.Module):
     @property
     def name(self) -> str:
         """The name under which this energy is logged and plotted."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__).lower()
+        return re.sub(
+            r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__
+        ).lower()
 
     def parts(self, x: Tensor, *given: Tensor) -> dict[str, Tensor]:
         """Return the named, weighted, unreduced summands; their sum is the energy."""

@@ -162,7 +162,9 @@ def save_encoder(method: Method, path: str | os.PathLike[str]) -> Path:
         )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
+    state = {
+        name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()
+    }
     atomically(path, lambda part: save_file(state, part))
     return path
 

@@ -148,7 +148,10 @@ class _Loop:
                     self.fabric.backward(loss)
                     if self.gradient_clip is not None:
                         self.fabric.clip_gradients(
-                            model, self.optimizer, max_norm=self.gradient_clip, error_if_nonfinite=False
+                            model,
+                            self.optimizer,
+                            max_norm=self.gradient_clip,
+                            error_if_nonfinite=False,
                         )
                     self.optimizer.step()
                 self._finish(step + 1, steps, batch, bar)
@@ -213,7 +216,12 @@ class _Loop:
     def _note(self, step: int, means: dict[str, Tensor]) -> None:
         if not means:
             raise ValueError("terms must name at least one value, got {}. Return a dict.")
-        values = torch.stack([value.detach().float() if value.dtype == torch.half else value.detach() for value in means.values()])
+        values = torch.stack(
+            [
+                value.detach().float() if value.dtype == torch.half else value.detach()
+                for value in means.values()
+            ]
+        )
         self.pending.append((step, list(means), values))
         # On a CPU the check is free; on a GPU it waits for the next flush, without a sync.
         if values.device.type == "cpu" and not bool(values.isfinite().all()):

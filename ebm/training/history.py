@@ -53,7 +53,10 @@ class History:
 
     def __repr__(self) -> str:
         """Return the number of steps and the last value of each term."""
-        last = {name: next((v for v in reversed(c) if v == v), math.nan) for name, c in self.columns.items()}
+        last = {
+            name: next((v for v in reversed(c) if v == v), math.nan)
+            for name, c in self.columns.items()
+        }
         words = ", ".join(f"{name}={value:.4g}" for name, value in last.items())
         return f"History(steps={self.steps[-1] if self.steps else 0}, {words})"
 
