@@ -19,6 +19,9 @@ from ebm import checks
 from ebm.traits import Reach, Trait, combine
 
 
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
 class Energy(nn.Module):
     """A module that gives one number per example, low where the example fits.
 
@@ -42,9 +45,7 @@ class Energy(nn.Module):
     @property
     def name(self) -> str:
         """The name under which this energy is logged and plotted."""
-        return re.sub(
-            r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__
-        ).lower()
+        return _WORDS.sub("_", type(self).__name__).lower()
 
     def parts(self, x: Tensor, *given: Tensor) -> dict[str, Tensor]:
         """Return the named, weighted, unreduced summands; their sum is the energy."""
@@ -110,12 +111,12 @@ class Sum(Energy):
         return list(zip(self.weights, self.terms, strict=True))  # pyright: ignore[reportReturnType]
 
     @property
-    def reach(self) -> Reach:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def reach(self) -> Reach:
         """The reach of the farthest part."""
         return max(term.reach for _, term in self.summands)
 
     @property
-    def traits(self) -> tuple[Trait, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def traits(self) -> tuple[Trait, ...]:
         """The traits common to the parts, their numbers weighted and added."""
         return combine([(weight, term.traits) for weight, term in self.summands])
 
@@ -169,7 +170,7 @@ class Over(Energy):
         self.encoders = nn.ModuleList(_as_module(encoder) for encoder in encoders)
 
     @property
-    def reach(self) -> Reach:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def reach(self) -> Reach:
         """The reach of the energy of the embeddings."""
         return self.energy.reach
 
@@ -210,7 +211,7 @@ class Given(Energy):
             self.register_buffer(f"given_{i}", torch.as_tensor(value), persistent=False)
 
     @property
-    def reach(self) -> Reach:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def reach(self) -> Reach:
         """The reach of the energy."""
         return self.energy.reach
 
@@ -246,12 +247,12 @@ class Function(Energy):
         self.function = function  # a module becomes a child, anything else stays outside
 
     @property
-    def reach(self) -> Reach:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def reach(self) -> Reach:
         """The reach that the callable states, its own example if it states none."""
         return getattr(self.function, "reach", Reach.OWN)
 
     @property
-    def traits(self) -> tuple[Trait, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def traits(self) -> tuple[Trait, ...]:
         """The traits that the callable states."""
         return tuple(getattr(self.function, "traits", ()))
 

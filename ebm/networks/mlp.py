@@ -1,5 +1,6 @@
 """A multilayer perceptron."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from torch import nn
@@ -28,7 +29,7 @@ class MLP(nn.Sequential):
         for size in sizes:
             checks.count("sizes", size)
         layers: list[nn.Module] = []
-        for before, after in zip(sizes, sizes[1:], strict=False):
+        for before, after in itertools.pairwise(sizes):
             linear = nn.Linear(before, after)
             if spectral_norm:
                 linear = nn.utils.parametrizations.spectral_norm(linear)

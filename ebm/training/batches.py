@@ -59,9 +59,8 @@ class Batches:
             randomness.start(self.seed, "order", number)
             yield from map(self._ready, itertools.islice(self.loader, skip, None))
             return
-        order = torch.randperm(
-            self.count, generator=randomness.generator(self.seed, "order", number)
-        )
+        generator = randomness.generator(self.seed, "order", number)
+        order = torch.randperm(self.count, generator=generator)
         starts = range(0, self.count - self.size + 1, self.size)
         share = self.size // self.world
         mine = [order[s + self.rank * share : s + (self.rank + 1) * share] for s in starts[skip:]]

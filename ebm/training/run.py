@@ -62,7 +62,7 @@ class Run:
             **facts,
         }
         text = json.dumps(known, indent=2, sort_keys=True) + "\n"
-        checkpoint.atomically(path, lambda part: part.write_text(text) and None)
+        checkpoint.atomically(path, lambda part: _write(part, text))
 
     def record(self, history: History) -> None:
         """Bring metrics.csv up to the history."""
@@ -75,3 +75,7 @@ class Run:
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint."""
         self.last = checkpoint.write(self.checkpoints, step, {"step": step, **state})
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)

@@ -1,0 +1,1 @@
+"""Joint-embedding methods: contrastive over embeddings."""

@@ -1,0 +1,1 @@
+"""Latent-variable methods: regularized and architectural."""

@@ -1,0 +1,1 @@
+"""Joint-embedding methods that reduce redundancy instead of using negatives."""
