@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from ebm import checks
 from ebm.traits import Reach, Trait, combine
 
-
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
