@@ -1,6 +1,6 @@
 """A method answers two questions: which surface is shaped, and what one step minimizes."""
 
-from typing import Any, Self
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -39,6 +39,6 @@ class Method(nn.Module):
         return self.terms(*batch)
 
     @classmethod
-    def example(cls, data: Tensor | tuple[Tensor, ...], **hyper: Any) -> Self:
+    def example(cls, data: Tensor | tuple[Tensor, ...], **hyper: Any) -> "Method":
         """Return a small working instance for data of this shape."""
         raise NotImplementedError(f"{cls.__name__} must define example(cls, data, **hyper).")

@@ -15,7 +15,6 @@ Differs: in nothing; fresh starts of the replay buffer begin at the data.
 """
 
 from collections.abc import Callable
-from typing import Self
 
 from torch import Tensor
 
@@ -49,7 +48,7 @@ class ContrastiveDivergence(Method):
         self.replay = replay
 
     @classmethod
-    def example(cls, data: Tensor, **hyper: object) -> Self:
+    def example(cls, data: Tensor, **hyper: object) -> "ContrastiveDivergence":
         """Return a small instance for points or images."""
         return cls(energies.MLP(data[0].numel()), **hyper)  # pyright: ignore[reportArgumentType]
 
