@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +73,7 @@ class Energy(nn.Module):
 
     __radd__ = __add__
 
-    def __mul__(self, weight: float) -> "Energy":
+    def __mul__(self, weight: SupportsFloat) -> "Energy":
         if not isinstance(weight, Real) or not math.isfinite(weight):
             raise TypeError(
                 f"weight must be a finite number, got {weight!r}. "

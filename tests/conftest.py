@@ -6,9 +6,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 from jaxtyping import install_import_hook
 
-install_import_hook(["ebm", "methods", "toy_data"], "beartype.beartype")
+install_import_hook(["ebm", "methods", "toy_data"], "typechecker.check")
 
 import hypothesis
+import jaxtyping
 import pytest
 import torch
 
@@ -32,3 +33,11 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if "gpu" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture
+def untyped():
+    """Let wrong types through to the project's own checks, as outside the tests."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

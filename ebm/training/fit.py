@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -61,7 +62,8 @@ def fit(
         fabric: A `lightning_fabric.Fabric`; the best device present, one process, if None.
         seed: Makes the run repeatable; drawn, and kept in the history, if None.
         out: Folder for checkpoints, metrics.csv and run.json.
-        resume: Go on from the last checkpoint in `out`, bit-exactly on a CPU.
+        resume: Go on from the last checkpoint in `out`, bit-exactly on a CPU; start if
+            there is none.
         gradient_clip: Largest norm of the gradient.
         save_every: Steps between checkpoints.
         log_every: Steps between writes of the metrics.
@@ -123,6 +125,7 @@ class _Loop:
         self.history = self.run.history(seed) if self.run else History(seed=seed)
         self.progress, self.log_every = progress, log_every
         self.optimizer: Any = None
+        self.memories = [m for m in method.modules() if isinstance(m, Memory)]
         self.place = (0, 0)
         self.pending: list[tuple[int, list[str], Tensor]] = []
 
@@ -132,10 +135,12 @@ class _Loop:
         model, self.optimizer = self.fabric.setup(self.method, _optimizer(optimizer, self.method))
         if self.state is not None:
             self.optimizer.load_state_dict(self.state["optimizer"])
+        self.method.train()
         first = self.method.step
-        with self._bar(first, steps) as bar:
+        with self._bar(first, steps) as bar, self._flushed():
             for step, batch in zip(range(first, steps), self._stream(), strict=False):
                 self._begin(step, steps)
+                randomness.start(self.seed, "step", step, self.batches.rank)
                 if self.views is not None:
                     batch = _tuple(self.views(*batch))
                 if step == first:
@@ -171,6 +176,7 @@ class _Loop:
         with self._bar(self.method.step, passes) as bar:
             for number in range(self.method.step, passes):
                 self._begin(number, passes)
+                randomness.start(self.seed, "sweep", number)  # shared by the ranks
                 values = self.method.sweep(self.batches)  # pyright: ignore[reportCallIssue]
                 means = _means(values)
                 total = sum(float(value) for value in means.values())
@@ -189,6 +195,7 @@ class _Loop:
             self.place = tuple(self.state["place"])
         else:
             self.method.step = 0
+        self._describe(self.method.step)
 
     def _stream(self) -> Iterator[Batch]:
         epoch, skip = self.place
@@ -209,28 +216,20 @@ class _Loop:
             skip = 0
 
     def _begin(self, step: int, steps: int) -> None:
-        self.method.train()
         self.method.step, self.method.progress = step, step / steps
-        randomness.start(self.seed, "step", step, self.batches.rank)
 
     def _note(self, step: int, means: dict[str, Tensor]) -> None:
         if not means:
             raise ValueError("terms must name at least one value, got {}. Return a dict.")
-        values = torch.stack(
-            [
-                value.detach().float() if value.dtype == torch.half else value.detach()
-                for value in means.values()
-            ]
-        )
+        values = torch.stack([value.detach().double() for value in means.values()])
         self.pending.append((step, list(means), values))
         # On a CPU the check is free; on a GPU it waits for the next flush, without a sync.
         if values.device.type == "cpu" and not bool(values.isfinite().all()):
             self._flush()
 
     def _finish(self, step: int, steps: int, batch: Batch, bar: Any) -> None:
-        for module in self.method.modules():
-            if isinstance(module, Memory):
-                module.commit()
+        for memory in self.memories:
+            memory.commit()
         if hasattr(self.method, "after_step"):
             self.method.after_step()  # pyright: ignore[reportCallIssue]
         self.method.step, self.method.progress = step, step / steps
@@ -245,6 +244,14 @@ class _Loop:
             self._save(step, batch)
         if stopping:
             self.interruption.stop()
+
+    @contextmanager
+    def _flushed(self) -> Iterator[None]:
+        """Record the steps done also when the data or the method raise."""
+        try:
+            yield
+        finally:
+            self._flush()
 
     def _flush(self) -> None:
         """Bring the pending values to the host in one transfer each, check and record them."""
@@ -287,13 +294,17 @@ class _Loop:
                 "fingerprint": checkpoint.fingerprint(self.method, batch),
             },
         )
-        self.run.describe(
-            method=type(self.method).__name__,
-            seed=self.seed,
-            step=step,
-            device=str(self.fabric.device),
-            processes=self.fabric.world_size,
-        )
+        self._describe(step)
+
+    def _describe(self, step: int) -> None:
+        if self.run is not None:
+            self.run.describe(
+                method=type(self.method).__name__,
+                seed=self.seed,
+                step=step,
+                device=str(self.fabric.device),
+                processes=self.fabric.world_size,
+            )
 
     def _bar(self, first: int, steps: int) -> Any:
         from tqdm import tqdm

@@ -17,7 +17,7 @@ class Run:
 
     Raises:
         ValueError: The folder holds a run already and `resume` is off, cannot be written,
-            or there is nothing to resume.
+            or its last checkpoint is damaged.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, resume: bool) -> None:
