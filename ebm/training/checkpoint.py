@@ -1,5 +1,6 @@
 """Checkpoints: tensors and numbers, written to a temporary file and renamed."""
 
+import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from ebm.method import Method
 
 FORMAT = 1
 KEPT = 3
+SEAL = b"blake2b:"
 Module = TypeVar("Module", bound=Method)
 
 
@@ -30,7 +32,7 @@ def write(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Write a checkpoint and delete all but the last few; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:09d}.pt"
-    atomically(path, lambda part: torch.save({"format": FORMAT, **state}, part))
+    atomically(path, lambda part: _sealed(part, {"format": FORMAT, **state}))
     for old in checkpoints(folder)[:-KEPT]:
         old.unlink()
     return path
@@ -80,6 +82,7 @@ def read(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise FileNotFoundError(f"path must exist, got {path}. Give a run's folder or a file.")
     try:
+        _verify(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -167,6 +170,34 @@ def save_encoder(method: Method, path: str | os.PathLike[str]) -> Path:
     }
     atomically(path, lambda part: save_file(state, part))
     return path
+
+
+def _sealed(path: Path, state: dict[str, Any]) -> None:
+    torch.save(state, path)
+    digest = _digest(path, path.stat().st_size)
+    with path.open("ab") as file:  # readers of zip archives pass over what follows them
+        file.write(SEAL + digest)
+
+
+def _verify(path: Path) -> None:
+    # torch does not compare the checksums of its archives: a flipped bit would be loaded.
+    size = path.stat().st_size - len(SEAL) - hashlib.blake2b().digest_size
+    with path.open("rb") as file:
+        file.seek(max(0, size))
+        seal = file.read()
+    if size < 0 or not seal.startswith(SEAL):
+        raise ValueError("its end is missing")
+    if seal[len(SEAL) :] != _digest(path, size):
+        raise ValueError("its checksum is wrong")
+
+
+def _digest(path: Path, size: int) -> bytes:
+    digest = hashlib.blake2b()
+    with path.open("rb") as file:
+        while size > 0 and (block := file.read(min(size, 2**20))):
+            digest.update(block)
+            size -= len(block)
+    return digest.digest()
 
 
 def _energies(method: Method, rows: list[Tensor]) -> Tensor:
