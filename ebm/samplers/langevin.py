@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ebm import checks
-from ebm.energy import as_energy, energy_and_score, evaluating, score, without_parameters
-from ebm.samplers.sampler import AnyEnergy, Sampler, State, noise_like
+from ebm.energy import as_energy, energy_and_score, score
+from ebm.samplers.sampler import AnyEnergy, Sampler, State, held, noise_like
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,10 @@ class Langevin(Sampler):
     """x <- x - step_size * dE/dx + sqrt(2 * step_size * temperature) * noise.
 
     Samples exp(-E / temperature) up to a bias of order step_size: on a Gaussian of variance
-    v at temperature T its variance is T v / (1 - step_size / (2 v)). Temperature 0 is
-    gradient descent. Code that writes the noise as sigma has temperature
-    sigma^2 / (2 step_size).
+    v at temperature T the variance of x is T v / (1 - step_size / (2 v)), and there is none
+    from step_size = 2 v on. Temperature 0 is gradient descent. Code that writes the noise
+    as sigma has temperature sigma^2 / (2 step_size). One gradient a transition; values
+    that are not finite pass through.
 
     Reference: Roberts & Tweedie, "Exponential convergence of Langevin distributions and
     their discrete approximations", Bernoulli 2(4), 1996.
@@ -31,26 +32,41 @@ class Langevin(Sampler):
         object.__setattr__(self, "step_size", checks.positive("step_size", step_size))
         object.__setattr__(self, "temperature", checks.not_negative("temperature", temperature))
 
+    @property
+    def noise_scale(self) -> float:
+        """The standard deviation of the noise in one step: sqrt(2 step_size temperature)."""
+        return math.sqrt(2 * self.step_size * self.temperature)
+
+    def propose(self, x: Tensor, score: Tensor, noise: Tensor) -> Tensor:
+        """Return where x goes, given the score at x and standard normal noise."""
+        return x + self.step_size * score + self.noise_scale * noise
+
     def transition(
         self, energy: AnyEnergy, state: State, generator: torch.Generator | None = None
     ) -> State:
         """Return the state after one move; nothing is rejected."""
-        x = self._moved(state.x, state.score, generator)
-        return State(x, *energy_and_score(energy, x))
+        with held(energy):
+            x = self._moved(state.x, state.score, generator)
+            return State(x, *energy_and_score(energy, x))
 
     def move(
         self, energy: AnyEnergy, x: Tensor, steps: int, generator: torch.Generator | None = None
     ) -> Tensor:
         """Return x after some moves, at one gradient each, detached."""
-        checks.count("steps", steps, least=0)
-        energy, x = as_energy(energy), x.detach()
-        with evaluating(energy), without_parameters(energy):
+        checks.configurations("x", x)
+        checks.count("steps", steps)
+        energy = as_energy(energy)
+        with held(energy):
+            x = x.clone().detach()
             for _ in range(steps):
                 x = self._moved(x, score(energy, x), generator)
         return x
 
     def _moved(self, x: Tensor, direction: Tensor, generator: torch.Generator | None) -> Tensor:
-        x = x + self.step_size * direction
         if self.temperature == 0:
-            return x
-        return x + math.sqrt(2 * self.step_size * self.temperature) * noise_like(x, generator)
+            return x + self.step_size * direction
+        return self.propose(x, direction, noise_like(x, generator))
+
+    def __repr__(self) -> str:
+        """Return the constructor call."""
+        return f"Langevin({self.step_size:g}, temperature={self.temperature:g})"

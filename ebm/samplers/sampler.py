@@ -1,6 +1,7 @@
 """What every sampler offers: a state, its transition, and the shorthands `step` and `move`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,8 @@ class State:
     """-dE/dx at x, shaped like x."""
     accepted: Tensor | None = None
     """Which proposals were accepted, (batch,); None where nothing can be rejected."""
+    proposal: Tensor | None = None
+    """Where the last transition tried to go, shaped like x; None where it always goes."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,14 @@ class Sampler:
         """Return the state at x.
 
         Raises:
-            ValueError: The energy does not return one number per example.
+            TypeError: x is no floating-point tensor.
+            ValueError: The energy does not return one number per example, or depends on the
+                rest of the batch.
         """
-        x = x.detach()
-        with evaluating(energy), without_parameters(energy):
-            return State(x, *energy_and_score(energy, x))
+        checks.configurations("x", x)
+        with held(energy):
+            # A tensor made in inference mode cannot be differentiated; its copy can.
+            return State(x := x.clone().detach(), *energy_and_score(energy, x))
 
     def transition(
         self, energy: AnyEnergy, state: State, generator: torch.Generator | None = None
@@ -60,15 +66,27 @@ class Sampler:
         self, energy: AnyEnergy, x: Tensor, steps: int, generator: torch.Generator | None = None
     ) -> Tensor:
         """Return x after some transitions, detached; nothing in between is kept."""
-        checks.count("steps", steps, least=0)
+        checks.count("steps", steps)
         energy = as_energy(energy)
         state = self.init(energy, x)
-        with evaluating(energy), without_parameters(energy):
-            for _ in range(steps):
-                state = self.transition(energy, state, generator)
+        for _ in range(steps):
+            state = self.transition(energy, state, generator)
         return state.x
+
+
+@contextmanager
+def held(energy: AnyEnergy) -> Iterator[None]:
+    """Hold an energy still: eval mode, parameters out of the graph, inference mode off."""
+    with evaluating(energy), without_parameters(energy), torch.inference_mode(mode=False):
+        yield
 
 
 def noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
     """Return standard normal noise shaped like x, from the generator if there is one."""
     return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
+
+
+def squared_norm(x: Tensor) -> Tensor:
+    """Return |x|^2 of each example, summed in at least float32."""
+    rows = x[:, None].flatten(1)  # a batch of plain numbers has no further axis
+    return rows.square().sum(-1, dtype=torch.promote_types(x.dtype, torch.float32))
