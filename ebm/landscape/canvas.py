@@ -1,0 +1,52 @@
+"""Make axes to draw on, with or without a display."""
+
+from typing import Any
+
+from ebm.landscape import palette
+
+_FILES = frozenset({"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"})
+
+
+def axes(*, size: tuple[float, float] = (5.6, 4.8), projection: str | None = None) -> Any:
+    """Return new axes, in a window or notebook where there is one, else in a plain figure."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    if on_screen():
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure(figsize=size, layout="constrained")
+    else:
+        figure = Figure(figsize=size, layout="constrained")
+    figure.set_dpi(matplotlib.rcParams["figure.dpi"])
+    return figure.add_subplot(projection=projection)
+
+
+def on_screen() -> bool:
+    """Return whether matplotlib draws in a window or a notebook."""
+    import matplotlib
+
+    try:
+        if matplotlib.get_backend().lower() in _FILES:
+            return False
+        import matplotlib.pyplot as plt
+
+        plt.switch_backend(matplotlib.get_backend())
+    except ImportError:  # a window was asked for where there is no display
+        return False
+    return True
+
+
+def bare(ax: Any) -> None:
+    """Leave thin gray ticks and no frame."""
+    ax.tick_params(length=2.5, width=0.6, labelsize=8, color=palette.CAPTION)
+    ax.tick_params(labelcolor=palette.CAPTION)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def caption(ax: Any, *sentences: str) -> None:
+    """Write small gray sentences under the axes, after those that are there."""
+    words = [ax.get_xlabel(), *sentences]
+    text = "\n".join(word for word in words if word)
+    ax.set_xlabel(text, loc="left", fontsize=7, color=palette.CAPTION, linespacing=1.4)

@@ -1,0 +1,60 @@
+"""The colors: a blue field that recedes, data in orange, samples in pink, ink for the rest.
+
+Wells are dark and plains are pale, by lightness alone, so that the field reads in gray and
+to every kind of color vision. What lies on top has a white edge and shows on both.
+"""
+
+from typing import Any
+
+import numpy as np
+
+DATA = "#f08a00"
+SAMPLES = "#e0359a"
+INK = "#1c2733"
+CAPTION = "#66707a"
+MASKED = "#c4c0ba"
+EDGE = "#ffffff"
+
+LINES = ("#0a6fb5", "#d9560b", "#138a63", "#b0539a", "#c79200", "#55a7dc", "#444c55")
+"""Line colors in order: told apart with every kind of color vision."""
+
+# Lightness, then two color axes (OKLab): dark navy, blue, pale blue, almost white.
+_FIELD = (
+    (0.20, -0.010, -0.070),
+    (0.34, -0.020, -0.110),
+    (0.48, -0.040, -0.115),
+    (0.62, -0.050, -0.095),
+    (0.76, -0.042, -0.062),
+    (0.88, -0.024, -0.030),
+    (0.965, -0.006, -0.010),
+)
+
+
+def field() -> Any:
+    """Return the color map of energies: dark where low, pale where high, gray where masked."""
+    from matplotlib.colors import ListedColormap
+
+    at = np.linspace(0, 1, len(_FIELD))
+    anchors = np.array(_FIELD)
+    lab = np.stack([np.interp(np.linspace(0, 1, 512), at, anchors[:, i]) for i in range(3)], -1)
+    return ListedColormap(_rgb(lab), name="energy").with_extremes(bad=MASKED)
+
+
+def _rgb(lab: Any) -> Any:
+    """Return sRGB colors of OKLab ones (Ottosson, "A perceptual color space", 2020)."""
+    to_cone = np.array(
+        [
+            [1.0, 0.3963377774, 0.2158037573],
+            [1.0, -0.1055613458, -0.0638541728],
+            [1.0, -0.0894841775, -1.2914855480],
+        ]
+    )
+    to_linear = np.array(
+        [
+            [4.0767416621, -3.3077115913, 0.2309699292],
+            [-1.2684380046, 2.6097574011, -0.3413193965],
+            [-0.0041960863, -0.7034186147, 1.7076147010],
+        ]
+    )
+    linear = np.clip((lab @ to_cone.T) ** 3 @ to_linear.T, 0, 1)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)

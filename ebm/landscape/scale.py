@@ -1,0 +1,70 @@
+"""The color scale: which energies the colors span, and how they are compressed.
+
+A few huge energies must not flatten the basin in which the data lie. So the range is taken
+from the energies of the data where there are any, and the colors go with the logarithm:
+
+    color(E) = log(1 + K u) / log(1 + K),    u = (E - low) / (high - low) clipped to [0, 1]
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+COMPRESSION = 20.0
+"""K: how much finer low energies are colored than high ones."""
+
+REACH = 10.0
+"""How many spreads of the data's energies the colors reach up, and down, at most."""
+
+SAMPLE = 1_000_000
+"""Values from which quantiles are taken, at most."""
+
+
+def color_range(values: NDArray[np.floating], energies: ArrayLike = ()) -> tuple[float, float]:
+    """Return the lowest and highest energy that colors tell apart.
+
+    Args:
+        values: The energies drawn; those that are not finite are left out.
+        energies: Energies of the data; quantiles of the values decide if there are none.
+    """
+    values = values.ravel()[:: max(1, values.size // SAMPLE)]
+    values = values[np.isfinite(values)].astype(np.float64)
+    if not values.size:
+        return 0.0, 1.0
+    bottom, median, top = np.quantile(values, [0.01, 0.5, 0.95])
+    low, high = max(values.min(), bottom - 2 * (median - bottom)), top
+    energies = np.asarray(energies, np.float64).ravel()
+    energies = energies[np.isfinite(energies)]
+    if energies.size:
+        first, last = np.quantile(energies, [0.01, 0.99])
+        spread = last - first
+        low = max(values.min(), min(low, first), first - REACH * spread)
+        high = min(values.max(), max(last + REACH * spread, median if spread == 0 else last))
+    if not high > low:
+        high = max(float(values.max()), low + max(1e-6, 1e-6 * abs(low)))
+    return float(low), float(high)
+
+
+def compressed(energy: ArrayLike, low: float, high: float) -> NDArray[np.float64]:
+    """Return the colors of the energies, between 0 and 1."""
+    u = (np.asarray(energy, np.float64) - low) / (high - low)
+    return np.log1p(COMPRESSION * np.clip(u, 0, 1)) / np.log1p(COMPRESSION)
+
+
+def expanded(color: ArrayLike, low: float, high: float) -> NDArray[np.float64]:
+    """Return the energies of the colors: the inverse of `compressed`."""
+    u = np.expm1(np.asarray(color, np.float64) * np.log1p(COMPRESSION)) / COMPRESSION
+    return low + np.clip(u, 0, 1) * (high - low)
+
+
+def ticks(low: float, high: float, count: int = 6) -> list[float]:
+    """Return round energies about evenly spaced in color, for the color bar."""
+    edges = expanded(np.linspace(0, 1, count), low, high)
+    found: list[float] = []
+    for i, value in enumerate(edges):
+        gap = edges[min(i + 1, count - 1)] - edges[min(i, count - 2)]
+        unit = 10.0 ** np.floor(np.log10(gap))
+        step = unit * max(m for m in (1, 2, 5) if m * unit <= gap)
+        rounded = round(float(np.round(value / step) * step), 12)
+        if low <= rounded <= high and rounded not in found:
+            found.append(rounded)
+    return found
