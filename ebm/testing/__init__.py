@@ -1,0 +1,1 @@
+"""Laws: property-test any energy, loss, sampler or method, ours or yours, in one line."""
