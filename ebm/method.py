@@ -1,5 +1,7 @@
 """A method answers two questions: which surface is shaped, and what one step minimizes."""
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -39,6 +41,29 @@ class Method(nn.Module):
         return self.terms(*batch)
 
     @classmethod
+    def example_inputs(cls, data: Any) -> tuple[Any, Callable[..., Any] | None]:
+        """Return what `fit` needs of a plain data set: the data, and views or None.
+
+        A set with labels loses them unless `terms` names `labels`. A method whose second
+        argument is another view, called `y`, or whose views are variadic, gets two.
+        """
+        names = list(inspect.signature(cls.terms).parameters.values())[1:]
+        labeled = isinstance(data, tuple) and any("labels" in p.name for p in names)
+        data = data if labeled or isinstance(data, Tensor) else _views_of(data)
+        several = names[0].kind == names[0].VAR_POSITIONAL or "y" in [p.name for p in names]
+        if several and isinstance(data, Tensor):
+            from ebm import views
+
+            return data, views.pair(data)
+        return data, None
+
+    @classmethod
     def example(cls, data: Tensor | tuple[Tensor, ...], **hyper: Any) -> "Method":
         """Return a small working instance for data of this shape."""
         raise NotImplementedError(f"{cls.__name__} must define example(cls, data, **hyper).")
+
+
+def _views_of(data: tuple[Tensor, ...]) -> Any:
+    """Return the tensors shaped like the first one: labels and indices are left out."""
+    views = tuple(x for x in data if x.shape == data[0].shape)
+    return views if len(views) > 1 else views[0]

@@ -1,0 +1,224 @@
+"""Recipes: a method, its data and its hyper-parameters by name, as run.json keeps them."""
+
+import difflib
+import functools
+import importlib
+import inspect
+import json
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import methods
+import toy_data
+from ebm.method import Method
+
+SIMPLE = (bool, int, float, str)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that is needed to build a method again: names and numbers, no code."""
+
+    method: str
+    data: str
+    hyper: dict[str, Any] = field(default_factory=dict)
+    encoder: str | None = None
+    seed: int = 0
+
+    def build(self) -> tuple[Method, Any, Callable[..., Any] | None]:
+        """Return the method, the data for `fit`, and the views that it needs, if any.
+
+        Raises:
+            ValueError: A name is unknown or a hyper-parameter does not fit.
+        """
+        kind = find(self.method)
+        data, views = kind.example_inputs(load_data(self.data, self.seed))
+        torch.manual_seed(self.seed)
+        given = dict(self.hyper)
+        if self.encoder is not None:
+            given["encoder"] = load_network(self.encoder)
+        try:
+            inspect.signature(kind.example).bind(data, **given)
+            return kind.example(data, **given), data, views
+        except TypeError as error:
+            raise ValueError(
+                f"{kind.__name__} must take these hyper-parameters, got {sorted(given)} "
+                f"({error}). See ebm train {name_of(kind)} --help."
+            ) from error
+
+    def write(self) -> dict[str, Any]:
+        """Return the recipe as plain data for run.json."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Recipe":
+        """Return the recipe of a run that the command line made.
+
+        Raises:
+            ValueError: There is none, or it names code: nothing in a file is executed.
+        """
+        try:
+            recipe = cls(**json.loads((folder / "run.json").read_text())["recipe"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"run must have a recipe, got {folder} without a readable one in run.json. "
+                "Load runs made in Python with ebm.load(path, into=method)."
+            ) from error
+        values = (recipe.method, recipe.data, *recipe.hyper.values())
+        plain = all(isinstance(v, (*SIMPLE, list, types.NoneType)) for v in values)
+        if not plain or recipe.encoder is not None or ":" in str(recipe.data):
+            raise ValueError(
+                f"recipe must name only what the project ships, got {recipe}. Build the "
+                "method in Python and load it with ebm.load(path, into=method)."
+            )
+        return recipe
+
+
+def all_methods() -> dict[str, type[Method]]:
+    """Return every method by the name that the command line uses."""
+    found = [getattr(methods, name) for name in methods.__all__]
+    return {name_of(kind): kind for kind in found if isinstance(kind, type)}
+
+
+def name_of(kind: type[Method]) -> str:
+    """Return a method's name on the command line: its file's."""
+    return kind.__module__.rsplit(".", 1)[-1].replace("_", "-")
+
+
+def family_of(kind: type[Method]) -> str:
+    """Return a method's family: its folder's name."""
+    return kind.__module__.split(".")[1].replace("_", " ")
+
+
+def find(name: str) -> type[Method]:
+    """Return the method with this name, however it is spelled.
+
+    Raises:
+        ValueError: There is none; the closest names are given.
+    """
+    known = all_methods()
+    spelled = {_plain(key): kind for key, kind in known.items()}
+    spelled |= {_plain(kind.__name__): kind for kind in known.values()}
+    if _plain(name) in spelled:
+        return spelled[_plain(name)]
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)
+    raise ValueError(
+        f"method must be one that the project has, got {name!r}. "
+        f"Did you mean {' or '.join(close)}? See ebm methods."
+    )
+
+
+def paper_of(kind: type[Method]) -> str:
+    """Return the reference in the method's module docstring, on one line."""
+    text = inspect.getdoc(sys.modules[kind.__module__]) or ""
+    found = re.search(r"Reference:\s*(.+?)(?=\n\s*\n|\nDiffers:|\Z)", text, re.S)
+    return " ".join(found.group(1).split()) if found else ""
+
+
+def hyper_parameters(kind: type[Method]) -> dict[str, tuple[Any, Any, str]]:
+    """Return the type, default and description of each simple hyper-parameter."""
+    import docstring_parser
+
+    documented = docstring_parser.parse(inspect.getdoc(kind) or "").params
+    documented += docstring_parser.parse(inspect.getdoc(kind.example) or "").params
+    words = {p.arg_name: " ".join((p.description or "").split()) for p in documented}
+    found: dict[str, tuple[Any, Any, str]] = {}
+    for call in (kind.__init__, kind.example):
+        for name, parameter in inspect.signature(call).parameters.items():
+            annotation = _simple(parameter.annotation)
+            if annotation is None or parameter.kind == parameter.VAR_KEYWORD:
+                continue
+            default = None if parameter.default is parameter.empty else parameter.default
+            found[name] = (annotation, default, words.get(name, ""))
+    return found
+
+
+@functools.cache
+def load_data(name: str, seed: int = 0) -> Any:
+    """Return the data with this name: a set, a folder of images, or `module:function`."""
+    with _working_directory():
+        return toy_data.load(name, generator=torch.Generator().manual_seed(seed))
+
+
+def load_network(target: str) -> nn.Module:
+    """Return the module that `module:Net` names; a class or function is called.
+
+    Raises:
+        ValueError: It cannot be imported, or is no torch module.
+    """
+    network = load_target(target)
+    network = network if isinstance(network, nn.Module) else network()
+    if not isinstance(network, nn.Module):
+        raise ValueError(
+            f"encoder must be a torch module, got {type(network).__name__} from {target}."
+        )
+    return network
+
+
+def load_target(target: str) -> Any:
+    """Return what `module:name` or `path/to/file.py:name` names.
+
+    Raises:
+        ValueError: The text is not of that form, or the import fails.
+    """
+    module, _, name = target.rpartition(":")
+    if not module or not name:
+        raise ValueError(
+            f"target must read module:name or file.py:name, got {target!r}. "
+            "Name the object behind the colon."
+        )
+    with _working_directory():
+        try:
+            if module.endswith(".py"):
+                path = Path(module).resolve()
+                sys.path.insert(0, str(path.parent))
+                try:
+                    loaded = importlib.import_module(path.stem)
+                finally:
+                    sys.path.remove(str(path.parent))
+            else:
+                loaded = importlib.import_module(module)
+            return getattr(loaded, name)
+        except (ImportError, AttributeError, SyntaxError) as error:
+            raise ValueError(
+                f"target must be importable, got {target!r} ({error}). Check the path and name."
+            ) from error
+
+
+def first_tensor(data: Any) -> Tensor:
+    """Return the examples of a data set: its first tensor."""
+    return data if isinstance(data, Tensor) else data[0]
+
+
+class _working_directory:  # noqa: N801 - used as a function
+    def __enter__(self) -> None:
+        sys.path.insert(0, str(Path.cwd()))
+
+    def __exit__(self, *_: object) -> None:
+        sys.path.remove(str(Path.cwd()))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _simple(annotation: Any) -> Any:
+    """Return the type if it is a number, a word, or a tuple of numbers, else None."""
+    if annotation in SIMPLE:
+        return annotation
+    arguments = typing.get_args(annotation)
+    if isinstance(annotation, types.UnionType):
+        inner = [a for a in arguments if a is not types.NoneType]
+        return annotation if len(inner) == 1 and _simple(inner[0]) else None
+    if typing.get_origin(annotation) is tuple and all(a in (*SIMPLE, ...) for a in arguments):
+        return annotation
+    return None
