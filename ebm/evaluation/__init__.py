@@ -1,0 +1,5 @@
+"""Evaluation: what a trained representation or density is worth."""
+
+from ebm.evaluation.knn import knn_accuracy
+
+__all__ = ["knn_accuracy"]

@@ -1,0 +1,110 @@
+"""Variance: a hinge that keeps every dimension of an embedding alive."""
+
+import math
+from collections.abc import Callable
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ebm import checks, distributed
+from ebm.energy import Energy
+from ebm.shapes import Scalar
+from ebm.terms.counterexample import PAIR
+from ebm.terms.precision import full_precision
+from ebm.traits import (
+    BatchPermutation,
+    CollapseValue,
+    DimensionPermutation,
+    LowerBound,
+    Not,
+    PerViewAffine,
+    PerViewRotation,
+    PerViewTranslation,
+    PositiveScale,
+    PreventsCollapse,
+    Reach,
+    Rotation,
+    SignFlip,
+    Trait,
+    Translation,
+    UpperBound,
+    Views,
+    ViewSwap,
+)
+
+
+class Variance(Energy):
+    """V = mean over views of mean_j relu(std - sqrt(var_j + eps)), one number per batch.
+
+    var_j is the unbiased variance of dimension j over the batch of all processes. The hinge
+    is on the deviation: one on the variance would have a vanishing gradient near collapse.
+    The mean over views is the convention of the authors' code (they halve the sum of two);
+    `Variance.paper()` sums over the views. Any number of views; the traits speak of two.
+
+    Reference: Bardes, Ponce & LeCun, "VICReg", ICLR 2022, arXiv:2105.04906, eqs. 1 and 2.
+
+    Args:
+        std: The deviation below which a dimension is pushed up.
+        eps: Added to the variance inside the root.
+        over_views: Reduces the values of the views.
+    """
+
+    reach = Reach.STATISTICS
+
+    def __init__(
+        self,
+        *,
+        std: float = 1.0,
+        eps: float = 1e-4,
+        over_views: Callable[..., Tensor] = torch.mean,
+    ) -> None:
+        super().__init__()
+        self.std = checks.positive("std", std)
+        self.eps = checks.positive("eps", eps)
+        self.over_views = over_views
+
+    @classmethod
+    def paper(cls, *, std: float = 1.0, eps: float = 1e-4) -> Self:
+        """Return the equation of the paper: summed over the views."""
+        return cls(std=std, eps=eps, over_views=torch.sum)
+
+    @property
+    def traits(self) -> tuple[Trait, ...]:
+        """What is true of two views."""
+        most = float(
+            self.over_views(torch.full((2,), self.std - math.sqrt(self.eps), dtype=torch.float64))
+        )
+        return (
+            Views(2),
+            BatchPermutation(),
+            ViewSwap(),
+            SignFlip(),
+            DimensionPermutation(),
+            Translation(),
+            PerViewTranslation(),
+            PreventsCollapse(),
+            LowerBound(0.0, attained=True),
+            UpperBound(max(most, 0.0), attained=True),
+            CollapseValue(max(most, 0.0)),
+            Not(Rotation(), PAIR),
+            Not(PerViewRotation(), PAIR),
+            Not(PositiveScale(), PAIR),
+            Not(PerViewAffine(), PAIR),
+        )
+
+    @full_precision
+    def forward(self, x: Tensor, *others: Tensor) -> Scalar:
+        """Return the hinge, reduced over dimensions and views.
+
+        Raises:
+            ValueError: The views are no matrices of one shape, or hold fewer than 2 rows.
+        """
+        views = [distributed.gather(view) for view in (x, *others)]
+        checks.embeddings(*views, least=2, user="a variance")
+        hinges = [(self.std - (v.var(dim=0) + self.eps).sqrt()).relu().mean() for v in views]
+        return self.over_views(torch.stack(hinges))
+
+    def extra_repr(self) -> str:
+        """Return the numbers and the normalization."""
+        return f"std={self.std:g}, eps={self.eps:g}, over_views={self.over_views.__name__}"
