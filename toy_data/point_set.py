@@ -108,6 +108,14 @@ def uniform(n: int, generator: torch.Generator | None) -> Tensor:
     return torch.rand(n, dtype=torch.float64, device=device, generator=generator)
 
 
+def interior(n: int, generator: torch.Generator | None) -> Tensor:
+    """Return n independent numbers, uniform and at least 2^-21 away from 0 and 1.
+
+    For sets with a hard edge: no point is rounded across it in float32.
+    """
+    return ((uniform(n, generator) * 2**20).floor() + 0.5) / 2**20
+
+
 def normal(n: int, generator: torch.Generator | None) -> Tensor:
     """Return n independent float64 points, standard normal in the plane."""
     device = checks.device(generator)

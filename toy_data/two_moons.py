@@ -15,7 +15,8 @@ class TwoMoons(PointSet):
     """Two half circles of one radius, each holding half of the points, plus Gaussian noise.
 
     The moons lie as in scikit-learn's `make_moons`, about the origin and `radius` times as
-    large. The log density is an integral along the moons, exact to 1e-6.
+    large. The log density is an integral along the moons, exact to 1e-8 near them (see
+    `toy_data.curve`).
 
     >>> import toy_data
     >>> toy_data.two_moons(10_000).shape
