@@ -1,6 +1,27 @@
 """Ready-made energies over configurations: analytic targets and networks."""
 
+from ebm.energies.banana import Banana
+from ebm.energies.double_well import DoubleWell
+from ebm.energies.funnel import Funnel
+from ebm.energies.gaussian import Gaussian
+from ebm.energies.gaussian_mixture import GaussianMixture
+from ebm.energies.himmelblau import Himmelblau
 from ebm.energies.mlp import MLP
 from ebm.energies.quadratic import Quadratic
+from ebm.energies.ring import Ring
+from ebm.energies.rosenbrock import Rosenbrock
+from ebm.energies.target import Target
 
-__all__ = ["MLP", "Quadratic"]
+__all__ = [
+    "MLP",
+    "Banana",
+    "DoubleWell",
+    "Funnel",
+    "Gaussian",
+    "GaussianMixture",
+    "Himmelblau",
+    "Quadratic",
+    "Ring",
+    "Rosenbrock",
+    "Target",
+]

@@ -2,13 +2,27 @@
 
 from ebm.energy import Energy
 from ebm.shapes import Configurations, Energies
-from ebm.traits import LowerBound, Rotation
+from ebm.traits import (
+    BatchPermutation,
+    DimensionPermutation,
+    Homogeneous,
+    LowerBound,
+    Rotation,
+    SignFlip,
+)
 
 
 class Quadratic(Energy):
     """E(x) = |x|^2 / 2: the standard Gaussian, without its normalizer."""
 
-    traits = (Rotation(), LowerBound(0.0, attained=True))
+    traits = (
+        BatchPermutation(),
+        Rotation(),
+        SignFlip(),
+        DimensionPermutation(),
+        Homogeneous(2.0),
+        LowerBound(0.0, attained=True),
+    )
 
     def forward(self, x: Configurations) -> Energies:
         """Return half the squared norm of each example."""
