@@ -1,6 +1,7 @@
 """Ready-made energies over configurations: analytic targets and networks."""
 
 from ebm.energies.banana import Banana
+from ebm.energies.convolutional import Convolutional
 from ebm.energies.double_well import DoubleWell
 from ebm.energies.funnel import Funnel
 from ebm.energies.gaussian import Gaussian
@@ -15,6 +16,7 @@ from ebm.energies.target import Target
 __all__ = [
     "MLP",
     "Banana",
+    "Convolutional",
     "DoubleWell",
     "Funnel",
     "Gaussian",
