@@ -15,6 +15,9 @@ DEFAULT: Bounds = ((-3.0, 3.0), (-3.0, 3.0))
 PADDING = 0.2
 """Room around the data, as a share of its larger extent."""
 
+THINNED = 10_000
+"""Examples whose energies set the color range, at most."""
+
 
 def bounds_of(bounds: Any = None, points: Tensor | None = None) -> Bounds:
     """Return the bounds, those of the points with room around them, or the default.
@@ -47,16 +50,18 @@ def bounds_of(bounds: Any = None, points: Tensor | None = None) -> Bounds:
 def as_examples(data: Any, name: str = "data") -> Tensor:
     """Return the data as a tensor, refused unless it holds finite examples.
 
+    Of a tuple, as `fit` takes it, the first tensor holds the examples.
+
     Raises:
         TypeError: It is no tensor or array.
         ValueError: It is empty, or holds NaN or infinite numbers.
     """
     try:
-        x = torch.as_tensor(data).detach()
+        x = torch.as_tensor(data[0] if isinstance(data, tuple) else data).detach()
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
             f"{name} must be a tensor or an array, got {type(data).__name__}. "
-            f"Pass one tensor of examples, such as {name}[0] of a tuple."
+            f"Stack the examples: torch.stack(list(examples))."
         ) from error
     x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
     if x.numel() == 0 or x.ndim == 0:
@@ -85,3 +90,8 @@ def as_points(data: Any, name: str = "data") -> Tensor:
             f"examples: ebm.landscape.plane(energy, {name}[0], {name}[1], {name}[2])."
         )
     return x
+
+
+def thinned(points: Tensor) -> Tensor:
+    """Return the examples, or evenly many of them where there are very many."""
+    return points[:: -(-len(points) // THINNED)]

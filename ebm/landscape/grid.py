@@ -5,18 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from ebm import checks
-from ebm.energy import Energy, modules
+from ebm.energy import Energy
 from ebm.landscape import heatmap, scale
-from ebm.landscape.bounds import Bounds, as_points, bounds_of
-from ebm.landscape.evaluate import Probe, probe
-
-DATA = 10_000
-"""Examples whose energies set the color range, at most."""
+from ebm.landscape.bounds import Bounds, as_points, bounds_of, thinned
+from ebm.landscape.evaluate import probe
+from ebm.landscape.lattice import axes_of, on_grid, two_dimensional
 
 
 @dataclass(frozen=True)
@@ -97,50 +93,11 @@ def grid(
             per point, depends on the rest of the batch or needs more than x.
     """
     points = None if data is None else as_points(data)
-    checks.count("batch_size", batch_size)
     ready = probe(energy, given, like=points)
-    _two_dimensional(ready)
+    two_dimensional(ready)
     box = bounds_of(bounds, points)
-    x, y = (np.linspace(*side, n) for side, n in zip(box, sides(resolution), strict=True))
-    xs, ys = (torch.as_tensor(axis, device=ready.device).to(ready.dtype) for axis in (x, y))
-
-    def locations(index: Tensor) -> Tensor:
-        return torch.stack([xs[index % len(xs)], ys[index // len(xs)]], dim=-1)
-
-    values = ready.values(locations, len(x) * len(y), batch_size).reshape(len(y), len(x))
+    x, y = axes_of(box, resolution)
+    values = on_grid(ready, x, y, batch_size)
     energies = () if points is None else ready.at(thinned(points), batch_size)
     low, high = scale.color_range(values, energies)
     return Grid(x, y, values, box, low, high, int(np.isnan(values).sum()))
-
-
-def sides(resolution: int | tuple[int, int]) -> tuple[int, int]:
-    """Return the points along each axis."""
-    nx, ny = resolution if isinstance(resolution, tuple) else (resolution, resolution)
-    return checks.count("resolution", nx, 2), checks.count("resolution", ny, 2)
-
-
-def thinned(points: Tensor) -> Tensor:
-    """Return the examples, or evenly many of them where there are very many."""
-    return points[:: -(-len(points) // DATA)]
-
-
-def _two_dimensional(ready: Probe) -> None:
-    """Refuse an energy that cannot take points of the plane, naming the planes it can take."""
-    from ebm.energy import evaluating
-
-    x = torch.zeros(2, 2, device=ready.device, dtype=ready.dtype)
-    try:
-        with torch.no_grad(), evaluating(ready.energy):
-            ready.energy(x)
-    except Exception as error:
-        reason = str(error).strip().splitlines()
-        layers = (m.in_features for m in modules(ready.energy) if isinstance(m, nn.Linear))
-        width = next(layers, 2)
-        got = f"an energy of {width} numbers" if width != 2 else type(error).__name__
-        raise ValueError(
-            f"energy must take points of shape (batch, 2), got {got} "
-            f"({reason[0] if reason else error!r}). Draw a plane through three examples: "
-            "ebm.landscape.plane(energy, a, b, c), or a line through two: "
-            "ebm.landscape.profile(energy, a, b); "
-            "ebm.landscape.show(energy, data) does it with the first of the data."
-        ) from error

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 COMPRESSION = 20.0
 """K: how much finer low energies are colored than high ones."""
 
-REACH = 10.0
-"""How many spreads of the data's energies the colors reach up, and down, at most."""
+REACH = 4.0
+"""How many spreads of the data's energies the colors reach beyond them, at most."""
 
 SAMPLE = 1_000_000
 """Values from which quantiles are taken, at most."""
@@ -35,10 +35,10 @@ def color_range(values: NDArray[np.floating], energies: ArrayLike = ()) -> tuple
     energies = np.asarray(energies, np.float64).ravel()
     energies = energies[np.isfinite(energies)]
     if energies.size:
-        first, last = np.quantile(energies, [0.01, 0.99])
-        spread = last - first
-        low = max(values.min(), min(low, first), first - REACH * spread)
-        high = min(values.max(), max(last + REACH * spread, median if spread == 0 else last))
+        first, last = np.quantile(energies, [0.02, 0.95])
+        room = REACH * (last - first)
+        low = max(values.min(), min(low, first), first - room)
+        high = max(min(values.max(), last + room), min(top, median) if room == 0 else last)
     if not high > low:
         high = max(float(values.max()), low + max(1e-6, 1e-6 * abs(low)))
     return float(low), float(high)
@@ -64,7 +64,7 @@ def ticks(low: float, high: float, count: int = 6) -> list[float]:
         gap = edges[min(i + 1, count - 1)] - edges[min(i, count - 2)]
         unit = 10.0 ** np.floor(np.log10(gap))
         step = unit * max(m for m in (1, 2, 5) if m * unit <= gap)
-        rounded = round(float(np.round(value / step) * step), 12)
+        rounded = round(float(np.round(value / step) * step), 12) + 0.0  # no -0
         if low <= rounded <= high and rounded not in found:
             found.append(rounded)
     return found

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ebm.energy import Energy
@@ -12,6 +13,8 @@ from ebm.landscape import canvas
 from ebm.landscape.bounds import as_examples
 from ebm.landscape.draw import Landscape, draw
 from ebm.landscape.grid import grid
+from ebm.landscape.plane import plane
+from ebm.landscape.profile import profile
 
 DPI = 200
 
@@ -27,16 +30,42 @@ def show(
     title: str | None = None,
     path: str | os.PathLike[str] | None = None,
 ) -> Any:
-    """Draw an energy and return the figure; it appears where there is a screen.
+    """Draw an energy and return the figure; it appears where there is a window or notebook.
 
-    A 2-D energy becomes a heat map, of the region around the data, or of -3 to 3 on both
+    A 2-D energy becomes a heat map of the region around the data, or of -3 to 3 on both
     axes without data. An energy of larger examples is drawn on the plane through the first
     three of the data, one of single numbers as a curve.
+
+    Args:
+        energy: Any callable, x -> (batch,).
+        data: Examples; they set the region and the color range, and are drawn on top.
+        samples: Examples that a model made, drawn on top, in the plane only.
+        bounds: `(low, high)` of both axes, or `((x_low, x_high), (y_low, y_high))`.
+        resolution: Points per axis.
+        given: What follows x in the energy's arguments, one row each.
+        title: A line above the picture.
+        path: Where the picture is written as well, such as "ring.png".
+
+    Raises:
+        ValueError: The energy cannot be drawn; the message says what can be.
     """
     examples = None if data is None else as_examples(data)
+    like = examples
+    if like is None and samples is not None:
+        like = as_examples(samples, "samples")
     landscape: Landscape
-    landscape = grid(energy, bounds, resolution or 150, data=examples, given=given)
-    ax = draw(landscape, data=examples, samples=samples)
+    if like is None or like.shape[1:] == (2,):
+        landscape = grid(energy, bounds, resolution or 150, data=like, given=given)
+        ax = draw(landscape, data=examples, samples=samples)
+    elif like[0].numel() == 1:
+        low, high = _range(bounds, like)
+        a, b = (like.new_full(like.shape[1:] or (1,), end) for end in (low, high))
+        landscape = profile(energy, a, b, resolution or 400, margin=0, given=given)
+        ax = draw(landscape, canvas.axes(size=(6.0, 3.6)))
+    else:
+        a, b, c = _corners(like)
+        landscape = plane(energy, a, b, c, resolution or 60, data=like, given=given)
+        ax = draw(landscape)
     if title is not None:
         ax.set_title(title, loc="left", fontsize=10)
     if path is not None:
@@ -47,3 +76,32 @@ def show(
 
         plt.show()
     return ax.figure
+
+
+def _range(bounds: Any, examples: Tensor) -> tuple[float, float]:
+    if bounds is not None:
+        return float(bounds[0]), float(bounds[1])
+    low, high = float(examples.min()), float(examples.max())
+    room = 0.2 * (high - low) or 1.0
+    return low - room, high + room
+
+
+def _corners(examples: Tensor) -> Tensor:
+    """Return the first three examples that span a plane.
+
+    Raises:
+        ValueError: There are no such three.
+    """
+    flat = examples.flatten(1).double()
+    far = (flat - flat[0]).norm(dim=1) > 0
+    if bool(far.any()):
+        b = int(far.int().argmax())
+        u = (flat[b] - flat[0]) / (flat[b] - flat[0]).norm()
+        to_c = flat - flat[0]
+        off = (to_c - (to_c @ u)[:, None] * u).norm(dim=1) > 1e-5 * to_c.norm(dim=1)
+        if bool((off & far).any()):
+            return examples[torch.tensor([0, b, int((off & far).int().argmax())])]
+    raise ValueError(
+        f"data must hold three examples that span a plane, got {len(examples)} on a point or a "
+        "line. Pass more examples, or use ebm.landscape.profile(energy, a, b)."
+    )

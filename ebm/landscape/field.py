@@ -1,0 +1,106 @@
+"""The score field -dE/dx of a 2-D energy: where noise-free chains go from each point."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ebm import checks
+from ebm.energy import Energy
+from ebm.landscape import canvas, palette
+from ebm.landscape.bounds import Bounds, as_points, bounds_of
+from ebm.landscape.evaluate import probe
+from ebm.landscape.lattice import axes_of, locations_on, two_dimensional
+
+
+@dataclass(frozen=True)
+class Field:
+    """Scores on a grid: `scores[j, i]` is -dE/dx at `(x[i], y[j])`."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    scores: NDArray[np.floating]
+    """(len(y), len(x), 2), NaN where they are not finite."""
+    bounds: Bounds
+    """((x_low, x_high), (y_low, y_high))."""
+    masked: int
+    """How many scores are not finite."""
+
+    @property
+    def lengths(self) -> NDArray[np.floating]:
+        """The norm of each score."""
+        return np.linalg.norm(self.scores, axis=-1)
+
+    def draw_on(self, ax: Any) -> None:
+        """Draw arrows whose length grows with the logarithm of the score."""
+        cell = min(self.x[1] - self.x[0], self.y[1] - self.y[0])
+        lengths = self.lengths
+        finite = lengths[np.isfinite(lengths)]
+        middle = (float(np.median(finite)) if finite.size else 0.0) or 1.0
+        shown = np.log1p(lengths / middle)
+        shown = 0.85 * cell * shown / (np.nanmax(shown, initial=0.0) or 1.0)
+        arrows = self.scores * (shown / np.where(lengths > 0, lengths, 1))[..., None]
+        ax.quiver(
+            *np.meshgrid(self.x, self.y),
+            arrows[..., 0],
+            arrows[..., 1],
+            angles="xy",
+            scale_units="xy",
+            scale=1,
+            pivot="mid",
+            width=0.0042,
+            headwidth=3.6,
+            headlength=4,
+            headaxislength=3.6,
+            color=palette.INK,
+            edgecolor=palette.EDGE,
+            linewidth=0.45,
+            zorder=2.5,
+        )
+        ax.set_aspect("equal")
+        canvas.bare(ax)
+        words = f"|score| from {finite.min():.3g} to {finite.max():.3g}" if finite.size else ""
+        hidden = f", {self.masked:,} not finite" if self.masked else ""
+        canvas.caption(ax, f"{words}, arrows by its logarithm{hidden}")
+
+
+def field(
+    energy: Energy | Callable[..., Tensor],
+    bounds: Any = None,
+    resolution: int | tuple[int, int] = 20,
+    *,
+    data: Any = None,
+    given: Sequence[Tensor] = (),
+    batch_size: int = 65_536,
+) -> Field:
+    """Return the score -dE/dx of a 2-D energy on a coarse grid, in eval mode.
+
+    Arrows stand at the centers of the cells, so that they keep clear of the frame.
+
+    Args:
+        energy: Any callable of points, (batch, 2) -> (batch,), differentiable in x.
+        bounds: As for `grid`.
+        resolution: Arrows per axis, or (x arrows, y arrows).
+        data: Points, (n, 2), that set the bounds if there are none.
+        given: What follows x in the energy's arguments, one row each.
+        batch_size: Points evaluated at once.
+
+    Raises:
+        ValueError: As for `grid`, and if the energy has no gradient in x.
+    """
+    points = None if data is None else as_points(data)
+    checks.count("batch_size", batch_size)
+    ready = probe(energy, given, like=points)
+    two_dimensional(ready)
+    box = bounds_of(bounds, points)
+    edges = axes_of(box, resolution)
+    x, y = (
+        low + (np.arange(len(axis)) + 0.5) * (high - low) / len(axis)
+        for axis, (low, high) in zip(edges, box, strict=True)
+    )
+    scores = ready.scores(locations_on(ready, x, y), len(x) * len(y), batch_size)
+    masked = int(np.isnan(scores).any(-1).sum())
+    return Field(x, y, scores.reshape(len(y), len(x), 2), box, masked)
