@@ -37,7 +37,7 @@ class Target(Energy):
         """The number of dimensions."""
         return len(self.mean)
 
-    def log_density(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor) -> Tensor:
         """Return the exact log density of each point, -E(x) - log Z.
 
         Raises:
