@@ -2,11 +2,17 @@
 
 from toy_data.bars_and_stripes import bars_and_stripes
 from toy_data.checkerboard import Checkerboard, checkerboard
+from toy_data.cifar10 import cifar10
 from toy_data.digits import digits
 from toy_data.eight_gaussians import EightGaussians, eight_gaussians
+from toy_data.fashion_mnist import fashion_mnist
+from toy_data.folder import folder
+from toy_data.function import from_function
 from toy_data.images import Images
 from toy_data.ising import Ising, ising
 from toy_data.labeled_gaussians import LabeledGaussians, labeled_gaussians
+from toy_data.load import load, names
+from toy_data.mnist import mnist
 from toy_data.pairs import pairs
 from toy_data.pinwheel import Pinwheel, pinwheel
 from toy_data.point_set import PointSet
@@ -35,10 +41,17 @@ __all__ = [
     "UnevenGaussians",
     "bars_and_stripes",
     "checkerboard",
+    "cifar10",
     "digits",
     "eight_gaussians",
+    "fashion_mnist",
+    "folder",
+    "from_function",
     "ising",
     "labeled_gaussians",
+    "load",
+    "mnist",
+    "names",
     "pairs",
     "pinwheel",
     "rings",
