@@ -9,7 +9,8 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ def hyper_parameters(kind: type[Method]) -> dict[str, tuple[Any, Any, str]]:
 @functools.cache
 def load_data(name: str, seed: int = 0) -> Any:
     """Return the data with this name: a set, a folder of images, or `module:function`."""
-    with _working_directory():
+    with _importing_from(Path.cwd()):
         return toy_data.load(name, generator=torch.Generator().manual_seed(seed))
 
 
@@ -176,18 +177,11 @@ def load_target(target: str) -> Any:
             f"target must read module:name or file.py:name, got {target!r}. "
             "Name the object behind the colon."
         )
-    with _working_directory():
+    file = Path(module).resolve()
+    is_file = module.endswith(".py")
+    with _importing_from(file.parent if is_file else Path.cwd()):
         try:
-            if module.endswith(".py"):
-                path = Path(module).resolve()
-                sys.path.insert(0, str(path.parent))
-                try:
-                    loaded = importlib.import_module(path.stem)
-                finally:
-                    sys.path.remove(str(path.parent))
-            else:
-                loaded = importlib.import_module(module)
-            return getattr(loaded, name)
+            return getattr(importlib.import_module(file.stem if is_file else module), name)
         except (ImportError, AttributeError, SyntaxError) as error:
             raise ValueError(
                 f"target must be importable, got {target!r} ({error}). Check the path and name."
@@ -199,12 +193,14 @@ def first_tensor(data: Any) -> Tensor:
     return data if isinstance(data, Tensor) else data[0]
 
 
-class _working_directory:  # noqa: N801 - used as a function
-    def __enter__(self) -> None:
-        sys.path.insert(0, str(Path.cwd()))
-
-    def __exit__(self, *_: object) -> None:
-        sys.path.remove(str(Path.cwd()))
+@contextmanager
+def _importing_from(folder: Path) -> Iterator[None]:
+    """Let imports find modules in a folder."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
 
 
 def _plain(name: str) -> str:

@@ -317,6 +317,7 @@ class _Loop:
             disable=not (self.progress and self.fabric.is_global_zero),
             mininterval=0.1 if sys.stderr.isatty() else 10.0,
             dynamic_ncols=True,
+            leave=None,  # only the outermost bar stays
         )
 
 

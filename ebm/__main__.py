@@ -1,0 +1,304 @@
+"""The command line: tour, train, landscape, audit, methods, benchmark."""
+
+import contextlib
+import dataclasses
+import io
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+
+@dataclasses.dataclass
+class Tour:
+    """Train one method of every family on toy and real data; write one page to look at."""
+
+    out: Path = Path("tour")
+    """Folder of the page."""
+    quick: bool = False
+    """A tenth of the steps: to see that everything works."""
+
+    def run(self) -> int:
+        """Run the tour."""
+        from ebm import tour
+
+        print(f"The page is {tour.run(self.out, quick=self.quick)}")
+        return 0
+
+
+@dataclasses.dataclass
+class Train:
+    """Train a method and keep its checkpoints, metrics and recipe."""
+
+    method: Positional[str]
+    """Name of the method; see `ebm methods`. Its hyper-parameters become options."""
+    data: str = "two-moons"
+    """A set's name, a folder of images, an .npy file, or module:function."""
+    steps: int | None = None
+    """Steps of the run, or the most passes of a method that sweeps."""
+    out: Path | None = None
+    """Folder of the run; runs/METHOD-DATA if not given."""
+    resume: bool = False
+    """Go on from the last checkpoint in the folder, bit-exactly."""
+    batch_size: int = 256
+    """Examples in a step, over all processes."""
+    learning_rate: float = 1e-3
+    """Learning rate of Adam."""
+    seed: int = 0
+    """Seed of the data, the networks and the run."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    precision: str = "32-true"
+    """32-true, 16-mixed, bf16-mixed or 64-true."""
+    encoder: str | None = None
+    """A network of yours, module:Net, in place of the method's own."""
+
+    def run(self) -> int:
+        """Run the training."""
+        import torch
+        from lightning_fabric import Fabric
+
+        import ebm
+        from ebm.recipe import Recipe, find, name_of
+        from ebm.training.run import Run
+
+        kind = find(self.method)
+        recipe = Recipe(name_of(kind), self.data, _hyper(self, kind), self.encoder, self.seed)
+        out = self.out or Path("runs") / f"{recipe.method}-{Path(self.data).name.replace(':', '-')}"
+        if self.resume and (out / "run.json").exists() and self.encoder is None:
+            _same(Recipe.read(out), recipe)
+        Run(out, resume=self.resume).describe(recipe=recipe.write())
+        method, data, views = recipe.build()
+        fabric = _fabric(Fabric, self.device, self.precision)
+        history = ebm.fit(
+            method,
+            data,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            optimizer=lambda m: torch.optim.Adam(
+                [p for p in m.parameters() if p.requires_grad], lr=self.learning_rate
+            ),
+            views=views,
+            fabric=fabric,
+            seed=self.seed,
+            out=out,
+            resume=self.resume,
+        )
+        print(f"{history!r}\nThe run is in {out}. See it with: ebm landscape {out}")
+        return 0
+
+
+@dataclasses.dataclass
+class Landscape:
+    """Draw the energy of a run, or of a Python file's energy, as a picture."""
+
+    target: Positional[str]
+    """A run's folder, or file.py:name."""
+    out: Path | None = None
+    """The picture; landscape.png in the run's folder, or in the working folder."""
+    data: str | None = None
+    """Data to draw on the surface of a Python file's energy."""
+
+    def run(self) -> int:
+        """Draw the picture."""
+        import ebm
+        from ebm.recipe import Recipe, first_tensor, load_data, load_target
+
+        folder = Path(self.target)
+        if ":" in self.target and not folder.exists():
+            energy = load_target(self.target)
+            energy = ebm.as_energy(energy() if isinstance(energy, type) else energy)
+            data = None if self.data is None else first_tensor(load_data(self.data))
+            path = self.out or Path("landscape.png")
+        else:
+            method, raw, _ = Recipe.read(folder).build()
+            ebm.load(folder, into=method)
+            energy, data = ebm.as_energy(method.energy), first_tensor(raw)
+            if ebm.energy.inputs(energy) > 1:
+                energy = energy.given(data[:1])
+            path = self.out or folder / "landscape.png"
+        ebm.landscape.show(energy, data=None if data is None else data[:2_000], path=path)
+        print(f"The picture is {path}")
+        return 0
+
+
+@dataclasses.dataclass
+class Methods:
+    """List the methods: name, family, what it does, where it is from."""
+
+    def run(self) -> int:
+        """Print the table."""
+        import inspect
+
+        from ebm.recipe import all_methods, family_of, paper_of
+
+        rows = [("METHOD", "FAMILY", "WHAT IT DOES", "PAPER")]
+        for name, kind in sorted(
+            all_methods().items(), key=lambda item: (family_of(item[1]), item)
+        ):
+            line = (inspect.getdoc(kind) or "").split("\n")[0]
+            paper = re.split(r"(?<=\d{4})[;.,)]|; ", paper_of(kind))[0]
+            rows.append((name, family_of(kind), line, paper))
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        for row in rows:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+            print("  ".join([*cells, row[3]]).rstrip())
+        return 0
+
+
+@dataclasses.dataclass
+class Audit:
+    """Try every law on a loss or an energy, and print which hold."""
+
+    target: Positional[str]
+    """module:name or path/to/file.py:name: a function, a module, or an Energy."""
+    claim: str = ""
+    """Invariances that must hold, separated by commas: swap,rotation,..."""
+    like: str = ""
+    """A loss of the project whose laws must hold, such as vicreg."""
+    json: bool = False
+    """Print the result as JSON, by law."""
+
+    def run(self) -> int:
+        """Print the table and return 1 if a claimed or universal law fails."""
+        import ebm
+
+        return ebm.testing.cli(self.target, claim=self.claim, like=self.like, json=self.json)
+
+
+COMMANDS: dict[str, Any] = {
+    "tour": Tour,
+    "train": Train,
+    "landscape": Landscape,
+    "audit": Audit,
+    "methods": Methods,
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; a mistake prints one line with the cure and exits 2."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        sys.exit(_parse(words).run())
+    except KeyboardInterrupt:
+        print("Stopped; what is saved can be resumed with --resume.", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        if os.environ.get("EBM_TRACEBACK"):
+            raise
+        _refuse(" ".join(str(error).split()) or type(error).__name__)
+    except RuntimeError as error:
+        # A diverged run is an answer, not a crash; anything else keeps its traceback.
+        from ebm import Divergence
+
+        if not isinstance(error, Divergence) or os.environ.get("EBM_TRACEBACK"):
+            raise
+        _refuse(str(error), status=1)
+
+
+def _parse(words: list[str]) -> Any:
+    commands = dict(COMMANDS)
+    if words[:1] == ["train"] and len(words) > 1 and not words[1].startswith("-"):
+        commands["train"] = _with_hyper_parameters(words[1])
+    kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in commands.items()]
+    union: Any = kinds[0]
+    for kind in kinds[1:]:
+        union = union | kind
+    help_wanted = not words or "-h" in words or "--help" in words
+    said = io.StringIO()
+    try:
+        with contextlib.nullcontext() if help_wanted else contextlib.redirect_stderr(said):
+            return tyro.cli(
+                union,
+                prog="ebm",
+                description="Everything is an energy, and energies add.",
+                args=words or ["--help"],
+                config=(FlagCreatePairsOff,),
+            )
+    except SystemExit as exit_:
+        if help_wanted or not exit_.code:
+            raise
+        _refuse(_one_line(said.getvalue()))
+
+
+def _with_hyper_parameters(name: str) -> type[Train]:
+    """Return Train with the simple hyper-parameters of a method as further options."""
+    from ebm.recipe import find, hyper_parameters
+
+    taken = {f.name for f in dataclasses.fields(Train)}
+    fields: list[Any] = []
+    for parameter, (kind, default, words) in hyper_parameters(find(name)).items():
+        option = f"method_{parameter}" if parameter in taken else parameter
+        kind = kind if default is not None else kind | None
+        fields.append((option, Annotated[kind, arg(help=words or "See the docs.")], default))
+    made = dataclasses.make_dataclass("Train", fields, bases=(Train,))
+    made.__doc__ = Train.__doc__
+    return made
+
+
+def _hyper(options: Train, kind: Any) -> dict[str, Any]:
+    """Return the hyper-parameters that differ from the method's own."""
+    from ebm.recipe import hyper_parameters
+
+    chosen: dict[str, Any] = {}
+    base = {f.name for f in dataclasses.fields(Train)}
+    for name, (_, default, _) in hyper_parameters(kind).items():
+        value = getattr(options, f"method_{name}" if name in base else name, default)
+        if value != default:
+            chosen[name] = value
+    return chosen
+
+
+def _same(old: Any, new: Any) -> None:
+    if old.write() != {**new.write(), "hyper": _jsonable(new.hyper)}:
+        raise ValueError(
+            f"recipe must be the run's own to resume it, got {new} but the folder holds {old}. "
+            "Repeat the run's options or choose another --out."
+        )
+
+
+def _jsonable(hyper: dict[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in hyper.items()}
+
+
+def _fabric(make: Callable[..., Any], device: str, precision: str) -> Any:
+    known = ("auto", "cpu", "cuda", "mps")
+    if device not in known:
+        raise ValueError(f"device must be one of {', '.join(known)}, got {device!r}.")
+    try:
+        return make(accelerator=device, devices="auto" if _launched() else 1, precision=precision)
+    except (RuntimeError, ValueError) as error:
+        if type(error).__name__ == "MisconfigurationException" or isinstance(error, ValueError):
+            raise ValueError(
+                f"device and precision must fit this machine, got {device} and {precision} "
+                f"({error}). Use --device cpu --precision 32-true."
+            ) from error
+        raise ValueError(
+            f"device must be present, got {device} ({error}). Use --device cpu."
+        ) from error
+
+
+def _launched() -> bool:
+    """Return whether torchrun or fabric run started this process."""
+    return "LOCAL_RANK" in os.environ
+
+
+def _one_line(box: str) -> str:
+    """Return tyro's boxed message as one line."""
+    lines = [re.sub(r"[╭╮╰╯│─]+", " ", line).strip() for line in box.splitlines()]
+    words = [line for line in lines[1:] if line]
+    return ". ".join(" ".join(words).split("  ")) or "the options cannot be read. See ebm --help."
+
+
+def _refuse(message: str, status: int = 2) -> NoReturn:
+    print(f"ebm: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
