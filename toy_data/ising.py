@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,7 +91,7 @@ class Ising:
         u = torch.rand(n, dtype=torch.float64, device=device, generator=generator)
         return states.to(device)[torch.bucketize(u * edges[-1], edges[:-1], right=True)]
 
-    def with_(self, **numbers: Any) -> Self:
+    def with_(self, **numbers: Any) -> "Ising":
         """Return the same model with other numbers: `ising.with_(coupling=0.5)`."""
         return replace(self, **numbers)
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,7 +82,7 @@ class LabeledGaussians:
         squared = (points[:, None] - centers).square().sum(dim=-1)
         return torch.softmax(-squared / (2 * self.noise**2), dim=1).to(x.dtype)
 
-    def with_(self, **numbers: Any) -> Self:
+    def with_(self, **numbers: Any) -> "LabeledGaussians":
         """Return the same set with other numbers: `labeled_gaussians.with_(classes=3)`."""
         return replace(self, **numbers)
 

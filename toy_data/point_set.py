@@ -4,7 +4,7 @@ import dataclasses
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,9 @@ _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 TAIL = 4.5
 """Standard deviations of noise inside the bounds: 7e-6 of the mass lies outside, per axis."""
+
+
+Kind = TypeVar("Kind", bound="PointSet")
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class PointSet(ABC):
         """
         return self._log_density(checks.points(x).double()).to(x.dtype)
 
-    def with_(self, **numbers: Any) -> Self:
+    def with_(self: Kind, **numbers: Any) -> Kind:
         """Return the same set with other numbers: `two_moons.with_(noise=0.05)`.
 
         Raises:

@@ -13,8 +13,8 @@ import ebm
 import toy_data
 from ebm import recipe
 from ebm.method import Method
-from ebm.training import History
 from ebm.tour import page
+from ebm.training import History
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ _VISIT = """
 <h3>{title}</h3>
 <figure><img src="{surface}" alt="{surface_alt}"><figcaption>{surface_words}</figcaption></figure>
 <figure><img src="{curve}" alt="{curve_alt}">
-<figcaption>each named term over {steps} steps; trained and drawn in {seconds} s</figcaption></figure>
+<figcaption>each named term over {steps} steps; all of it took {seconds} s</figcaption></figure>
 {table}
 </article>
 """

@@ -13,7 +13,6 @@ Differs: the two directions are averaged, as in the paper, where the authors' co
 each view is a forward pass of its own, so that batch norm sees one view at a time.
 """
 
-from typing import Self
 
 from torch import Tensor, nn
 
@@ -51,7 +50,7 @@ class SimCLR(Method):
         encoder: nn.Module | None = None,
         dim: int = 64,
         temperature: float = 0.2,
-    ) -> Self:
+    ) -> "SimCLR":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data[0] if isinstance(data, tuple) else data)
         features: int = encoder.features  # pyright: ignore[reportAssignmentType]

@@ -16,7 +16,6 @@ over dimensions and V over the views: `VICReg.paper(...)`. solo-learn sums V ove
 `VICReg.solo(...)`. On the same embeddings the three values differ.
 """
 
-from typing import Self
 
 from torch import Tensor, nn
 
@@ -71,7 +70,7 @@ class VICReg(Method):
         invariance_weight: float = 25.0,
         variance_weight: float = 25.0,
         covariance_weight: float = 1.0,
-    ) -> Self:
+    ) -> "VICReg":
         """Return the paper's equations: distances summed over dimensions, V over views."""
         return cls(
             encoder,
@@ -92,7 +91,7 @@ class VICReg(Method):
         invariance_weight: float = 25.0,
         variance_weight: float = 25.0,
         covariance_weight: float = 1.0,
-    ) -> Self:
+    ) -> "VICReg":
         """Return solo-learn's convention: V summed over the views."""
         return cls(
             encoder,
@@ -113,7 +112,7 @@ class VICReg(Method):
         invariance_weight: float = 25.0,
         variance_weight: float = 25.0,
         covariance_weight: float = 1.0,
-    ) -> Self:
+    ) -> "VICReg":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data[0] if isinstance(data, tuple) else data)
         features: int = encoder.features  # pyright: ignore[reportAssignmentType]

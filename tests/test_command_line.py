@@ -1,0 +1,229 @@
+"""The command line as a user types it: what works, and what each mistake is answered with."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import ebm.__main__ as command_line
+
+
+def run(*words, cwd, env=None, **options):
+    """Run the command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "ebm", *map(str, words)],
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        **options,
+    )
+
+
+def call(*words):
+    """Run the command in this process and return its exit status."""
+    with pytest.raises(SystemExit) as stopped:
+        command_line.main([str(word) for word in words])
+    return stopped.value.code or 0
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EBM_DATA", raising=False)
+    return tmp_path
+
+
+def test_train_then_landscape_in_processes_of_their_own(here):
+    trained = run(
+        "train", "vicreg", "--data", "two-moons", "--steps", 6, "--out", "runs/a", cwd=here
+    )
+    assert trained.returncode == 0, trained.stderr
+    assert "ebm landscape runs/a" in trained.stdout
+    assert "100%" in trained.stderr  # the progress bar
+    recipe = json.loads((here / "runs/a/run.json").read_text())["recipe"]
+    assert recipe == {
+        "method": "vicreg",
+        "data": "two-moons",
+        "hyper": {},
+        "encoder": None,
+        "seed": 0,
+    }
+    drawn = run("landscape", "runs/a", cwd=here)
+    assert drawn.returncode == 0, drawn.stderr
+    assert (here / "runs/a/landscape.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("method", ["k-means", "simclr", "denoising-score-matching", "adversarial"])
+def test_methods_train_on_points_and_images(here, method, capsys):
+    for data in ("two-moons", "digits"):
+        assert call("train", method, "--data", data, "--steps", 2, "--out", data) == 0
+        assert call("landscape", data) == 0
+        assert (here / data / "landscape.png").exists()
+
+
+def test_hyper_parameters_are_options_with_help(here, capsys):
+    assert call("train", "simclr", "--help") == 0
+    text = capsys.readouterr().out
+    assert "--temperature" in text
+    assert "Divides the cosines" in text
+    words = ("train", "simclr", "--temperature", 0.7, "--steps", 1, "--out", "a")
+    assert call(*words) == 0
+    assert json.loads((here / "a/run.json").read_text())["recipe"]["hyper"] == {"temperature": 0.7}
+
+
+def test_a_hyper_parameter_named_like_an_option_gets_a_prefix(here):
+    words = ("train", "contrastive-divergence", "--method-steps", 3, "--steps", 1, "--out", "a")
+    assert call(*words) == 0
+    assert json.loads((here / "a/run.json").read_text())["recipe"]["hyper"] == {"steps": 3}
+
+
+def test_resume_goes_on_bit_exactly(here):
+    words = ("train", "vicreg", "--data", "two-moons", "--batch-size", 64)
+    assert call(*words, "--steps", 6, "--out", "whole") == 0
+    assert call(*words, "--steps", 4, "--out", "parts") == 0
+    assert call(*words, "--steps", 6, "--out", "parts", "--resume") == 0
+    assert (here / "whole/metrics.csv").read_bytes() == (here / "parts/metrics.csv").read_bytes()
+
+
+def test_resume_with_another_recipe_is_refused(here, capsys):
+    assert call("train", "simclr", "--steps", 1, "--out", "a") == 0
+    assert call("train", "vicreg", "--steps", 2, "--out", "a", "--resume") == 2
+    assert "recipe must be the run's own to resume it" in capsys.readouterr().err
+
+
+def test_data_and_encoder_of_the_users_own(here):
+    (here / "mine.py").write_text(
+        "import torch\n"
+        "def points(): return torch.randn(300, 3)\n"
+        "class Net(torch.nn.Linear):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(3, 5)\n"
+        "        self.features = 5\n"
+        "class Bowl(torch.nn.Module):\n"
+        "    def forward(self, x): return x.square().sum(-1)\n"
+    )
+    result = run(
+        *("train", "vicreg", "--data", "mine:points", "--encoder", "mine:Net"),
+        *("--steps", 2, "--out", "a"),
+        cwd=here,
+    )
+    assert result.returncode == 0, result.stderr
+    refused = run("landscape", "a", cwd=here)  # a file of the run must not import code
+    assert refused.returncode == 2
+    assert "recipe must name only what the project ships" in refused.stderr
+    drawn = run("landscape", "mine.py:Bowl", "--out", "bowl.png", cwd=here)
+    assert drawn.returncode == 0, drawn.stderr
+    assert (here / "bowl.png").exists()
+
+
+def test_methods_prints_a_row_for_each(capsys):
+    import methods
+
+    assert call("methods") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(methods.__all__)
+    row = next(line for line in lines if line.startswith("vicreg "))
+    assert "redundancy" in row
+    assert "Bardes" in row
+
+
+MISTAKES = [
+    (("train",), r"Missing|required"),
+    (("train", "vicregg"), r"method must be one that the project has.*Did you mean.*vicreg"),
+    (("train", "simclr", "--data", "too-moons"), r"two-moons|two_moons"),
+    (("train", "simclr", "--stepz", "3"), r"--stepz.*--steps"),
+    (("train", "simclr", "--steps", "many"), r"--steps.*many"),
+    (("train", "simclr", "--steps", "0"), r"steps must be a whole number of at least 1"),
+    (("train", "simclr", "--temperature=-1"), r"temperature must be a positive number"),
+    (("train", "simclr", "--out", "file"), r"out must be a folder that can be written"),
+    (("train", "simclr", "--device", "tpu9"), r"device must be one of"),
+    (("train", "simclr", "--precision", "half"), r"precision"),
+    (("train", "simclr", "--encoder", "nowhere:Net"), r"target must be importable"),
+    (("train", "k-means", "--encoder", "torch.nn:Identity"), r"encoder"),
+    (("train", "simclr", "--batch-size", "0"), r"batch_size must be a whole number"),
+    (("train", "simclr", "--learning-rate=-1"), r"[Ll]earning rate"),
+    (("landscape", "nowhere"), r"run must have a recipe, got nowhere"),
+    (("landscape", "file.py:thing"), r"target must be importable"),
+    (("frobnicate",), r"frobnicate.*train"),
+    (("audit", "nothing"), r"module:name"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), MISTAKES, ids=[" ".join(w) for w, _ in MISTAKES])
+@pytest.mark.usefixtures("untyped")
+def test_a_mistake_gets_one_line_with_the_cure(here, words, message, capsys):
+    (here / "file").write_text("")
+    assert call(*words) == 2
+    error = capsys.readouterr().err
+    said = [line for line in error.splitlines() if line.startswith("ebm: ")]
+    assert len(said) == 1, error
+    assert error.splitlines()[-1] == said[0]
+    assert re.search(message, said[0]), said[0]
+    assert "Traceback" not in error
+
+
+def test_a_mistake_in_a_process_exits_2_without_a_traceback(here):
+    result = run("train", "vicregg", cwd=here)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_corrupted_checkpoint_is_named(here, capsys):
+    assert call("train", "simclr", "--steps", 1, "--out", "a") == 0
+    (file,) = (here / "a/checkpoints").glob("*.pt")
+    file.write_bytes(file.read_bytes()[:1000])
+    for words in (("landscape", "a"), ("train", "simclr", "--steps", 2, "--out", "a", "--resume")):
+        assert call(*words) == 2
+        assert "checkpoint must be whole" in capsys.readouterr().err
+
+
+def test_a_recipe_that_names_code_is_refused(here, capsys):
+    assert call("train", "simclr", "--steps", 1, "--out", "a") == 0
+    path = here / "a/run.json"
+    facts = json.loads(path.read_text())
+    for change in (
+        {"data": "os:getcwd"},
+        {"encoder": "os:getcwd"},
+        {"method": "os.system"},
+        {"hyper": {"encoder": {"a": 1}}},
+        {"hyper": {"frob": 3}},
+    ):
+        path.write_text(json.dumps({**facts, "recipe": {**facts["recipe"], **change}}))
+        assert call("landscape", "a") == 2
+        assert "ebm: " in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_ctrl_c_saves_and_exits_130_and_kill_loses_nothing_saved(here):
+    words = [sys.executable, "-m", "ebm", "train", "vicreg", "--steps", "100000", "--out", "a"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(words, cwd=here, stderr=subprocess.PIPE, env=environment)
+    metrics = here / "a/metrics.csv"
+    deadline = time.time() + 120
+    while not (metrics.exists() and len(metrics.read_text().splitlines()) > 20):
+        assert time.time() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"--resume" in error
+    assert b"Traceback" not in error
+    first = sorted((here / "a/checkpoints").glob("*.pt"))[-1]
+    process = subprocess.Popen(
+        [*words, "--resume"], cwd=here, stderr=subprocess.DEVNULL, env=environment
+    )
+    while sorted((here / "a/checkpoints").glob("*.pt"))[-1] == first:
+        assert time.time() < deadline + 120
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    assert call("landscape", "a") == 0
