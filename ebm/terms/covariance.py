@@ -1,7 +1,6 @@
 """Covariance: the price of dimensions that say the same."""
 
 from collections.abc import Callable
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -89,7 +88,7 @@ class Covariance(Energy):
         self.entries = entries
 
     @classmethod
-    def mean(cls) -> Self:
+    def mean(cls) -> "Covariance":
         """Return the mean over the off-diagonal entries, still summed over the views."""
         return cls(entries=_off_diagonal_entries)
 

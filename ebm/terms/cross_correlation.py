@@ -6,7 +6,7 @@ from torch import Tensor
 from ebm import checks, distributed
 from ebm.energy import Energy
 from ebm.shapes import Scalar
-from ebm.terms.counterexample import NARROW, PAIR
+from ebm.terms.counterexample import PAIR
 from ebm.terms.covariance import squared_products
 from ebm.terms.precision import full_precision
 from ebm.traits import (
@@ -60,15 +60,14 @@ class CrossCorrelation(Energy):
 
     @property
     def traits(self) -> tuple[Trait, ...]:
-        """What is true of it; invariance to scale needs eps = 0, collapse eps > 0."""
+        """What is true of it; invariance to scale holds up to eps / variance."""
         weight = self.off_diagonal_weight
 
         def least(n: int, d: int) -> float:
             rank, low = max(n - 1, 1), min(weight, 1.0)
             return low * d * (d - rank) / (rank + low * (d - rank)) if d > rank else 0.0
 
-        exact = (PerViewAffine(), Homogeneous(0.0))
-        damped = (CollapseValue(lambda n, d: d), Not(PerViewAffine(), NARROW))
+        exact, damped = (Homogeneous(0.0),), (CollapseValue(lambda n, d: d),)
         return (
             Views(2),
             BatchPermutation(),
@@ -77,6 +76,7 @@ class CrossCorrelation(Energy):
             DimensionPermutation(),
             Translation(),
             PerViewTranslation(),
+            PerViewAffine(),
             PreventsCollapse(),
             LowerBound(least, attained=self.eps == 0),
             UpperBound(lambda n, d: 4 * d + weight * d * (d - 1)),

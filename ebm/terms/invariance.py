@@ -1,7 +1,6 @@
 """Invariance: the squared distance of two embeddings."""
 
 from collections.abc import Callable
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -66,7 +65,7 @@ class Invariance(Energy):
         self.over_dims = over_dims
 
     @classmethod
-    def paper(cls) -> Self:
+    def paper(cls) -> "Invariance":
         """Return the equation of the paper: summed over the dimensions."""
         return cls(over_dims=torch.sum)
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ebm.shapes import Energies, Matrix
+from ebm.shapes import Embeddings, Energies, Matrix
 
 DENSE = 2**20
 """Entries up to which the plain formula is used."""
@@ -30,7 +30,7 @@ SAFE = 80.0
 """Largest range of exponents that one common shift keeps above float32's underflow."""
 
 
-def products(x: Matrix, y: Matrix, skip: tuple[int, ...] = ()) -> Energies:
+def products(x: Embeddings, y: Matrix, skip: tuple[int, ...] = ()) -> Energies:
     """Return log sum_j exp(<x_i, y_j>) for each row i of x.
 
     Row i leaves out the columns i + s for every s in `skip`.
@@ -40,7 +40,7 @@ def products(x: Matrix, y: Matrix, skip: tuple[int, ...] = ()) -> Energies:
     return _Products.apply(x, y, skip)  # pyright: ignore[reportReturnType]
 
 
-def products_plain(x: Matrix, y: Matrix, skip: tuple[int, ...] = ()) -> Energies:
+def products_plain(x: Embeddings, y: Matrix, skip: tuple[int, ...] = ()) -> Energies:
     """Return `products` by the plain formula, which holds the whole matrix."""
     return torch.logsumexp(_left_out(x @ y.mT, skip), dim=1)
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -65,7 +64,7 @@ class Variance(Energy):
         self.over_views = over_views
 
     @classmethod
-    def paper(cls, *, std: float = 1.0, eps: float = 1e-4) -> Self:
+    def paper(cls, *, std: float = 1.0, eps: float = 1e-4) -> "Variance":
         """Return the equation of the paper: summed over the views."""
         return cls(std=std, eps=eps, over_views=torch.sum)
 

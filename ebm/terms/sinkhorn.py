@@ -1,0 +1,39 @@
+"""Sinkhorn's iteration: soft assignments that use every prototype alike."""
+
+import torch
+from torch import Tensor
+
+from ebm import checks, distributed
+from ebm.shapes import Matrix
+from ebm.terms.precision import full_precision
+
+
+@full_precision
+def sinkhorn(scores: Tensor, *, epsilon: float = 0.05, iterations: int = 3) -> Matrix:
+    """Return codes, (batch, prototypes): rows sum to 1, columns to about batch / prototypes.
+
+    Q = diag(u) exp(scores / epsilon) diag(v), with v and u found in turn, the prototypes
+    first and the examples last, over the batch of all processes, without a gradient. The
+    kernel is made once and never copied: the iterations only move u and v. Each prototype's
+    largest score is subtracted first, which the first normalization undoes exactly.
+
+    Reference: Cuturi, "Sinkhorn distances", NeurIPS 2013; Caron et al., "SwAV", NeurIPS 2020,
+    arXiv:2006.09882, eq. 3 and appendix A.
+
+    Args:
+        scores: Similarities of the examples to the prototypes.
+        epsilon: Temperature of the codes; large ones are uniform.
+        iterations: Normalizations of both sides.
+    """
+    checks.embeddings(scores)
+    checks.positive("epsilon", epsilon)
+    with torch.no_grad():
+        kernel = scores.detach() - distributed.largest(scores.amax(dim=0))
+        kernel.div_(epsilon).exp_()
+        examples = kernel.new_ones(len(kernel))
+        share = len(kernel) * distributed.world() / kernel.shape[1]
+        prototypes = kernel.new_ones(kernel.shape[1])
+        for _ in range(checks.count("iterations", iterations)):
+            prototypes = share / distributed.total(kernel.mT @ examples)
+            examples = 1 / (kernel @ prototypes)
+        return kernel.mul_(prototypes).mul_(examples[:, None])
