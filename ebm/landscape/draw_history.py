@@ -50,7 +50,7 @@ def draw_history(history: Columns, ax: Any = None) -> Any:
         ax.plot(steps, smooth(values, window), style, color=color, linewidth=1.7, label=label)
     sizes = [size for size in sizes if size > 0]
     if sizes and max(sizes) > WIDE * min(sizes):
-        ax.set_yscale("symlog", linthresh=min(sizes), linscale=0.5)
+        ax.set_yscale("symlog", linthresh=min(sizes), linscale=1.0)
     canvas.bare(ax)
     ax.grid(axis="y", color="#e4e7ea", linewidth=0.6)
     ax.set_axisbelow(True)

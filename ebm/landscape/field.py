@@ -35,13 +35,12 @@ class Field:
         return np.linalg.norm(self.scores, axis=-1)
 
     def draw_on(self, ax: Any) -> None:
-        """Draw arrows whose length grows with the logarithm of the score."""
+        """Draw arrows whose length is the cube root of the score's, so that small ones are seen."""
         cell = min(self.x[1] - self.x[0], self.y[1] - self.y[0])
         lengths = self.lengths
         finite = lengths[np.isfinite(lengths)]
-        middle = (float(np.median(finite)) if finite.size else 0.0) or 1.0
-        shown = np.log1p(lengths / middle)
-        shown = 0.85 * cell * shown / (np.nanmax(shown, initial=0.0) or 1.0)
+        longest = finite.max(initial=0.0) or 1.0
+        shown = 0.9 * cell * np.cbrt(lengths / longest)
         arrows = self.scores * (shown / np.where(lengths > 0, lengths, 1))[..., None]
         ax.quiver(
             *np.meshgrid(self.x, self.y),
@@ -51,20 +50,20 @@ class Field:
             scale_units="xy",
             scale=1,
             pivot="mid",
-            width=0.0042,
-            headwidth=3.6,
-            headlength=4,
-            headaxislength=3.6,
+            width=0.0032,
+            headwidth=3.4,
+            headlength=3.6,
+            headaxislength=3.2,
             color=palette.INK,
             edgecolor=palette.EDGE,
-            linewidth=0.45,
+            linewidth=0.35,
             zorder=2.5,
         )
         ax.set_aspect("equal")
         canvas.bare(ax)
         words = f"|score| from {finite.min():.3g} to {finite.max():.3g}" if finite.size else ""
         hidden = f", {self.masked:,} not finite" if self.masked else ""
-        canvas.caption(ax, f"{words}, arrows by its logarithm{hidden}")
+        canvas.caption(ax, f"{words}, arrows by its cube root{hidden}")
 
 
 def field(

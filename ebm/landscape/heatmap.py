@@ -52,7 +52,7 @@ def draw(
         ax.contour(x, y, np.ma.masked_invalid(values), levels=levels, colors=colors, linewidths=0.5)
     ax.set_xlim(x[0], x[-1])
     ax.set_ylim(y[0], y[-1])
-    bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03, aspect=28)
+    bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.035, 1)))
     bar.set_ticks(scale.ticks(low, high))
     bar.ax.yaxis.set_major_formatter("{x:g}")
     bar.minorticks_off()

@@ -46,8 +46,13 @@ def color_range(values: NDArray[np.floating], energies: ArrayLike = ()) -> tuple
 
 def compressed(energy: ArrayLike, low: float, high: float) -> NDArray[np.float64]:
     """Return the colors of the energies, between 0 and 1."""
+    return np.minimum(grown(energy, low, high), 1)
+
+
+def grown(energy: ArrayLike, low: float, high: float) -> NDArray[np.float64]:
+    """Return the colors' scale of the energies, gone on beyond 1 above `high`."""
     u = (np.asarray(energy, np.float64) - low) / (high - low)
-    return np.log1p(COMPRESSION * np.clip(u, 0, 1)) / np.log1p(COMPRESSION)
+    return np.log1p(COMPRESSION * np.maximum(u, 0)) / np.log1p(COMPRESSION)
 
 
 def expanded(color: ArrayLike, low: float, high: float) -> NDArray[np.float64]:
@@ -65,6 +70,7 @@ def ticks(low: float, high: float, count: int = 6) -> list[float]:
         unit = 10.0 ** np.floor(np.log10(gap))
         step = unit * max(m for m in (1, 2, 5) if m * unit <= gap)
         rounded = round(float(np.round(value / step) * step), 12) + 0.0  # no -0
-        if low <= rounded <= high and rounded not in found:
+        colors = compressed([*found, rounded], low, high)
+        if low <= rounded <= high and (not found or colors[-1] - colors[-2] > 0.6 / count):
             found.append(rounded)
     return found

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ebm.energy import Energy
-from ebm.landscape import canvas
+from ebm.landscape import canvas, palette
 from ebm.landscape.bounds import as_examples
 from ebm.landscape.draw import Landscape, draw
 from ebm.landscape.grid import grid
@@ -67,10 +67,10 @@ def show(
         landscape = plane(energy, a, b, c, resolution or 60, data=like, given=given)
         ax = draw(landscape)
     if title is not None:
-        ax.set_title(title, loc="left", fontsize=10)
+        ax.set_title(title, loc="left", fontsize=10, color=palette.INK)
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        ax.figure.savefig(path, dpi=DPI)
+        ax.figure.savefig(path, dpi=DPI, bbox_inches="tight", pad_inches=0.08)
     if canvas.on_screen():
         import matplotlib.pyplot as plt
 

@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 from ebm.landscape import canvas, palette, scale
 from ebm.landscape.grid import Grid
 
-PATCHES = 120
+PATCHES = 160
 """Patches along each side, at most."""
 
 
 def draw_surface(grid: Grid, ax: Any = None, *, data: Any = None) -> Any:
-    """Draw the energy as height, cut off at the palest color, and return the axes.
+    """Draw the energy as height and return the axes.
 
-    Height grows as the color does, finer in the wells; the ticks are energies.
+    Height grows as the color does, finer in the wells, and the surface ends where the
+    colors do; the ticks are energies.
 
     Args:
         grid: What `grid` or `plane` computed.
@@ -25,7 +26,7 @@ def draw_surface(grid: Grid, ax: Any = None, *, data: Any = None) -> Any:
     ax = canvas.axes(size=(6.0, 4.8), projection="3d") if ax is None else ax
     ys, xs = (slice(None, None, -(-n // PATCHES)) for n in grid.values.shape)
     x, y = np.meshgrid(grid.x[xs], grid.y[ys])
-    height = scale.compressed(grid.values[ys, xs], grid.low, grid.high)
+    x, y, height = _trimmed(x, y, scale.grown(grid.values[ys, xs], grid.low, grid.high))
     ax.computed_zorder = False
     ax.plot_surface(
         x,
@@ -43,8 +44,8 @@ def draw_surface(grid: Grid, ax: Any = None, *, data: Any = None) -> Any:
         _drape(ax, grid, grid.locate(data))
     ticks = scale.ticks(grid.low, grid.high)
     ax.set_zticks(scale.compressed(ticks, grid.low, grid.high), [f"{tick:g}" for tick in ticks])
-    ax.set_box_aspect((1, np.ptp(grid.y) / np.ptp(grid.x), 0.55))
-    ax.view_init(elev=38, azim=-62)
+    ax.set_box_aspect((1, np.ptp(grid.y) / np.ptp(grid.x), 0.44), zoom=1.1)
+    ax.view_init(elev=50, azim=-62)
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
         axis.pane.set_visible(False)
         axis.line.set_color("#c9cfd4")
@@ -54,14 +55,33 @@ def draw_surface(grid: Grid, ax: Any = None, *, data: Any = None) -> Any:
     return ax
 
 
+def _trimmed(
+    x: NDArray[np.float64], y: NDArray[np.float64], height: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the surface ending at height 1, the points just outside moved to that rim."""
+    inside = height <= 1
+    padded = np.pad(inside, 1)
+    rows, columns = inside.shape
+    near = [padded[j : j + rows, i : i + columns] for j in range(3) for i in range(3)]
+    rim = ~inside & np.isfinite(height) & np.any(near, axis=0)
+    cell = x[0, 1] - x[0, 0], y[1, 0] - y[0, 0]
+    down, across = np.gradient(height, cell[1], cell[0])
+    away = (height - 1) / np.maximum(across**2 + down**2, 1e-12)
+    shift = [
+        np.clip(np.nan_to_num(away * g), -c, c) for g, c in ((across, cell[0]), (down, cell[1]))
+    ]
+    kept = np.where(inside, height, np.where(rim, 1.0, np.nan))
+    return np.where(rim, x - shift[0], x), np.where(rim, y - shift[1], y), kept
+
+
 def _lit(height: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]) -> Any:
     """Return the colors of the surface in light that falls from the upper left."""
-    colors = palette.field()(np.ma.masked_invalid(height))
-    span = max(np.ptp(x), np.ptp(y))
-    down, across = np.gradient(height, y[:, 0] / span, x[0] / span)
+    colors = palette.field()(np.ma.masked_invalid(0.97 * height))
+    rows, columns = height.shape
+    down, across = np.gradient(height, 1 / rows, 1 / columns)
     facing = (1 + 0.5 * across + 0.5 * down) / np.sqrt(1.5 * (1 + across**2 + down**2))
-    light = np.clip(0.78 + 0.3 * np.nan_to_num(facing), 0.6, 1.06)
-    colors[..., :3] = np.clip(colors[..., :3] * light[..., None], 0, 1)
+    light = np.clip(0.75 + 0.3 * np.nan_to_num(facing, nan=0.5), 0.55, 1)[..., None]
+    colors[..., :3] = colors[..., :3] * light + (1 - light) * np.array([0.12, 0.26, 0.5])
     return colors
 
 
@@ -75,6 +95,7 @@ def _drape(ax: Any, grid: Grid, points: NDArray[np.float64]) -> None:
     v = (points[:, 1] - grid.y[j]) / (grid.y[j + 1] - grid.y[j])
     rows = (1 - v) * ((1 - u) * grid.values[j, i] + u * grid.values[j, i + 1])
     rows += v * ((1 - u) * grid.values[j + 1, i] + u * grid.values[j + 1, i + 1])
+    points, rows = points[rows <= grid.high], rows[rows <= grid.high]
     ax.scatter(
         *points.T,
         scale.compressed(rows, grid.low, grid.high) + 0.02,

@@ -27,8 +27,8 @@ class Trajectories:
         paths = self.positions[:, :CHAINS]
         over = {"clip_on": True, "zorder": 3}
         for path in paths.transpose(1, 0, 2):
-            ax.plot(*path.T, color=palette.EDGE, linewidth=1.5, alpha=0.55, **over)
-            ax.plot(*path.T, color=palette.SAMPLES, linewidth=0.8, **over)
+            ax.plot(*path.T, color=palette.EDGE, linewidth=1.4, alpha=0.3, **over)
+            ax.plot(*path.T, color=palette.SAMPLES, linewidth=0.6, **over)
         ax.plot(
             *self.rejected.T, "x", color=palette.INK, markersize=3, markeredgewidth=0.6, zorder=2.8
         )
