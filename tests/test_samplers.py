@@ -179,7 +179,7 @@ def test_proposals_are_accepted_by_their_probability(sampler):
     accepted = uniform < log_ratio.exp()
     assert torch.equal(after.accepted, accepted)
     assert 20 < int(accepted.sum()) < 400
-    assert torch.allclose(after.proposal, there.x)
+    assert torch.allclose(after.proposal, there.x, equal_nan=True)  # some rides diverge
     assert torch.allclose(after.x, torch.where(accepted[:, None], there.x, start.x))
     assert torch.allclose(after.energy, BANANA(after.x))
     assert torch.allclose(after.score, ebm.score(BANANA, after.x))
