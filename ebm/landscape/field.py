@@ -69,7 +69,7 @@ class Field:
 def field(
     energy: Energy | Callable[..., Tensor],
     bounds: Any = None,
-    resolution: int | tuple[int, int] = 20,
+    resolution: int | Sequence[int] = 20,
     *,
     data: Any = None,
     given: Sequence[Tensor] = (),

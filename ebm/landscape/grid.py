@@ -64,7 +64,7 @@ class Grid:
 def grid(
     energy: Energy | Callable[..., Tensor],
     bounds: Any = None,
-    resolution: int | tuple[int, int] = 100,
+    resolution: int | Sequence[int] = 100,
     *,
     data: Any = None,
     given: Sequence[Tensor] = (),
@@ -98,6 +98,6 @@ def grid(
     box = bounds_of(bounds, points)
     x, y = axes_of(box, resolution)
     values = on_grid(ready, x, y, batch_size)
-    energies = () if points is None else ready.at(thinned(points), batch_size)
+    energies = None if points is None else ready.at(thinned(points), batch_size)
     low, high = scale.color_range(values, energies)
     return Grid(x, y, values, box, low, high, int(np.isnan(values).sum()))

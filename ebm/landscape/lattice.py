@@ -1,6 +1,6 @@
 """The points of a grid, made batch by batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,10 +14,10 @@ from ebm.landscape.evaluate import Locations, Probe
 
 
 def axes_of(
-    box: Bounds, resolution: int | tuple[int, int]
+    box: Bounds, resolution: int | Sequence[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the coordinates along each axis."""
-    nx, ny = resolution if isinstance(resolution, tuple) else (resolution, resolution)
+    nx, ny = (resolution, resolution) if isinstance(resolution, int) else resolution
     checks.count("resolution", nx, 2)
     checks.count("resolution", ny, 2)
     return np.linspace(*box[0], nx), np.linspace(*box[1], ny)

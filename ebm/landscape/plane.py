@@ -60,7 +60,7 @@ def plane(
     a: Any,
     b: Any,
     c: Any,
-    resolution: int | tuple[int, int] = 60,
+    resolution: int | Sequence[int] = 60,
     *,
     margin: float = 0.4,
     data: Any = None,

@@ -6,8 +6,10 @@ from the energies of the data where there are any, and the colors go with the lo
     color(E) = log(1 + K u) / log(1 + K),    u = (E - low) / (high - low) clipped to [0, 1]
 """
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 COMPRESSION = 20.0
 """K: how much finer low energies are colored than high ones."""
@@ -19,12 +21,14 @@ SAMPLE = 1_000_000
 """Values from which quantiles are taken, at most."""
 
 
-def color_range(values: NDArray[np.floating], energies: ArrayLike = ()) -> tuple[float, float]:
+def color_range(
+    values: NDArray[np.floating], energies: NDArray[np.floating] | None = None
+) -> tuple[float, float]:
     """Return the lowest and highest energy that colors tell apart.
 
     Args:
         values: The energies drawn; those that are not finite are left out.
-        energies: Energies of the data; quantiles of the values decide if there are none.
+        energies: Energies of the data; quantiles of the values decide if None.
     """
     values = values.ravel()[:: max(1, values.size // SAMPLE)]
     values = values[np.isfinite(values)].astype(np.float64)
@@ -32,9 +36,8 @@ def color_range(values: NDArray[np.floating], energies: ArrayLike = ()) -> tuple
         return 0.0, 1.0
     bottom, median, top = np.quantile(values, [0.01, 0.5, 0.95])
     low, high = max(values.min(), bottom - 2 * (median - bottom)), top
-    energies = np.asarray(energies, np.float64).ravel()
-    energies = energies[np.isfinite(energies)]
-    if energies.size:
+    if energies is not None and np.isfinite(energies).any():
+        energies = energies[np.isfinite(energies)].astype(np.float64)
         first, last = np.quantile(energies, [0.02, 0.95])
         room = REACH * (last - first)
         low = max(values.min(), min(low, first), first - room)
@@ -44,18 +47,18 @@ def color_range(values: NDArray[np.floating], energies: ArrayLike = ()) -> tuple
     return float(low), float(high)
 
 
-def compressed(energy: ArrayLike, low: float, high: float) -> NDArray[np.float64]:
+def compressed(energy: Any, low: float, high: float) -> NDArray[np.float64]:
     """Return the colors of the energies, between 0 and 1."""
     return np.minimum(grown(energy, low, high), 1)
 
 
-def grown(energy: ArrayLike, low: float, high: float) -> NDArray[np.float64]:
+def grown(energy: Any, low: float, high: float) -> NDArray[np.float64]:
     """Return the colors' scale of the energies, gone on beyond 1 above `high`."""
     u = (np.asarray(energy, np.float64) - low) / (high - low)
     return np.log1p(COMPRESSION * np.maximum(u, 0)) / np.log1p(COMPRESSION)
 
 
-def expanded(color: ArrayLike, low: float, high: float) -> NDArray[np.float64]:
+def expanded(color: Any, low: float, high: float) -> NDArray[np.float64]:
     """Return the energies of the colors: the inverse of `compressed`."""
     u = np.expm1(np.asarray(color, np.float64) * np.log1p(COMPRESSION)) / COMPRESSION
     return low + np.clip(u, 0, 1) * (high - low)
