@@ -85,6 +85,22 @@ class ShiftInvariance(Trait):
     """Adding one constant to every energy in a loss leaves the loss unchanged."""
 
 
+class MonotoneInNegatives(Trait):
+    """One more negative never lowers the value of an example."""
+
+
+class PushPull(Trait):
+    """The right answer's gradient and the wrong answers' never have the same sign."""
+
+
+class StopGradient(Trait):
+    """A path of the gradient is cut on purpose, so that it is not that of the value."""
+
+
+class Random(Trait):
+    """The value draws from torch's generator on purpose: equal seeds, equal values."""
+
+
 class PreventsCollapse(Trait):
     """A collapsed batch costs more than the same batch slightly spread."""
 

@@ -1,1 +1,33 @@
-"""Laws: property-test any energy, loss, sampler or method, ours or yours, in one line."""
+"""Laws: property-test any energy, loss, sampler or method, ours or yours, in one line.
+
+>>> import ebm.testing
+>>> def loss(x, y):
+...     return (x - y).square().mean()
+>>> ebm.testing.audit(loss, progress=False).ok
+True
+"""
+
+from ebm.testing import inputs, laws, strategies
+from ebm.testing.audit import audit
+from ebm.testing.check import check_energy, check_loss
+from ebm.testing.collapse import Collapse, find_collapse
+from ebm.testing.law import Law, Verdict, Violation
+from ebm.testing.report import Report
+from ebm.testing.subject import Subject, Uncallable
+
+__all__ = [
+    "Collapse",
+    "Law",
+    "Report",
+    "Subject",
+    "Uncallable",
+    "Verdict",
+    "Violation",
+    "audit",
+    "check_energy",
+    "check_loss",
+    "find_collapse",
+    "inputs",
+    "laws",
+    "strategies",
+]

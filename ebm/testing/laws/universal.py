@@ -1,0 +1,263 @@
+"""Laws that every energy and every loss obeys, whatever it computes."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ebm.energy import Energy
+from ebm.testing import strategies
+from ebm.testing.law import Violation, close, law
+from ebm.testing.strategies import Case
+from ebm.testing.subject import Refused, Subject
+from ebm.traits import BatchPermutation, Not, Random, StopGradient
+
+FAR = 30.0
+"""Energies of one configuration are tried up to here: a funnel overflows beyond."""
+
+
+def draws_nothing(subject: Subject) -> str | None:
+    """Return why a subject that draws random numbers cannot be compared with itself."""
+    return "it draws random numbers" if subject.random else None
+
+
+def _cure(shape: tuple[int, ...], n: int) -> str:
+    if shape == (n, 1):
+        return "Add .squeeze(-1): (n, 1) broadcasts silently against (n,)."
+    if len(shape) > 1 and shape[0] == n:
+        return "Reduce all but the batch axis, or take the mean."
+    return "Return one value per example, or one for the batch."
+
+
+@law(universal=True, scale="none: the shape is exact", conditions="at least two examples")
+def shape(subject: Subject, case: Case, claim: Any) -> None:
+    """The value is one floating-point number for the batch, (), or one per example, (n,)."""
+    value = subject.raw(case.arguments)
+    if not isinstance(value, Tensor):
+        message = f"value must be a tensor, got {type(value).__name__}. Return a tensor."
+        raise Violation(message, inputs=case.arguments)
+    found, n = tuple(value.shape), case.n
+    if found not in {(), (n,)}:
+        message = f"value must have shape () or ({n},), got {found}. {_cure(found, n)}"
+        raise Violation(message, inputs=case.arguments)
+    if not value.is_floating_point():
+        message = f"value must be floating point, got {value.dtype}. It has no gradient."
+        raise Violation(message, inputs=case.arguments)
+
+
+@law(
+    universal=True,
+    scale="none: finite is finite",
+    conditions="no zero row; energies of one configuration at most 30 from the origin",
+)
+def finite(subject: Subject, case: Case, claim: Any) -> None:
+    """Value and gradient exist and are finite, at degenerate inputs too."""
+    _finite(subject, case.arguments, case)
+
+
+def _finite(subject: Subject, arguments: Any, case: Case) -> None:
+    far = max((float(m.abs().max()) for m in case.matrices), default=0.0) > FAR
+    if far and subject.each and len(subject.inputs) == 1:
+        return
+    values = subject.values(arguments)
+    where = f"on a batch that is {case.kind.replace('_', ' ')}"
+    if not bool(values.isfinite().all()):
+        raise Violation(f"the value is {_first_bad(values)} {where}.", inputs=arguments)
+    gradients = [g for g in subject.gradients(arguments) if g is not None]
+    for place, gradient in enumerate(gradients):
+        if not bool(gradient.isfinite().all()):
+            message = (
+                f"the value is finite, its gradient in input {place + 1} is "
+                f"{_first_bad(gradient)} {where}. Keep sqrt, log and norms away from zero."
+            )
+            raise Violation(message, inputs=arguments)
+
+
+@law(scale="none: finite is finite", kinds=strategies.GENERIC)
+def finite_at_zero(subject: Subject, case: Case, claim: Any) -> None:
+    """Value and gradient are finite when an embedding is exactly zero."""
+    views = [m.clone() for m in case.matrices]
+    for view in views:
+        view[0] = 0.0
+    _finite(subject, case.replaced(views), case)
+
+
+@law(scale="none: finite is finite", kinds=strategies.GENERIC, share=0.2)
+def batch_of_one(subject: Subject, case: Case, claim: Any) -> None:
+    """A single example gives a finite value or is refused with an error, never NaN."""
+    single = tuple(a[:1] if isinstance(a, Tensor) else a for a in case.arguments)
+    try:
+        values = subject.values(single)
+    except Refused:
+        return
+    if not bool(values.isfinite().all()):
+        message = f"one example gives {_first_bad(values)}. Refuse it with an error."
+        raise Violation(message, inputs=single)
+
+
+@law(universal=True, scale="none: gradients exist or do not", share=0.2)
+def differentiable(subject: Subject, case: Case, claim: Any) -> None:
+    """The value has a gradient in at least one of its inputs."""
+    leaves = [
+        a.clone().requires_grad_() if isinstance(a, Tensor) and a.is_floating_point() else a
+        for a in case.arguments
+    ]
+    value = subject.raw(leaves)
+    if isinstance(value, Tensor) and not value.requires_grad:
+        message = (
+            "the value carries no gradient. Remove .detach(), torch.no_grad(), .item() or argmax."
+        )
+        raise Violation(message, inputs=case.arguments)
+
+
+@law(universal=True, scale="none: both values are equal", share=0.5)
+def determinism(subject: Subject, case: Case, claim: Any) -> None:
+    """The same inputs and the same state give the same value."""
+    seeded = Random() in subject.traits
+    first = subject.values_once(case.arguments, seeded=seeded)
+    second = subject.values_once(case.arguments, seeded=seeded)
+    both = bool(first.isfinite().all()) and bool(second.isfinite().all())
+    if both and first.shape == second.shape and not torch.equal(first, second):
+        measured = float((first - second).abs().max())
+        message = (
+            "two calls on the same inputs differ: it draws random numbers. Pass the noise or a "
+            "generator, put dropout in eval mode, or claim traits.Random()."
+        )
+        raise Violation(message, measured, 0.0, case.arguments)
+
+
+@law(universal=True, scale="none: the inputs are left alone", share=0.5)
+def inputs_untouched(subject: Subject, case: Case, claim: Any) -> None:
+    """Computing the value does not change the inputs in place."""
+    own = [a.clone() if isinstance(a, Tensor) else a for a in case.arguments]
+    subject.raw(own)
+    for i, (before, after) in enumerate(zip(case.arguments, own, strict=True)):
+        if isinstance(before, Tensor) and not torch.equal(before, after):  # pyright: ignore[reportArgumentType]
+            changed = float((before - after).abs().max())  # pyright: ignore[reportOperatorIssue]
+            message = f"input {i + 1} was changed in place. Write x = x / ... for x /= ...."
+            raise Violation(message, changed, 0.0, case.arguments)
+
+
+def _smooth(subject: Subject) -> str | None:
+    if StopGradient() in subject.traits:
+        return "its gradient is cut on purpose (StopGradient)"
+    if subject.dtype != torch.float64:
+        return "it computes in float32, too coarse for finite differences"
+    return None
+
+
+@law(
+    universal=True,
+    small=False,
+    kinds=("gaussian", "close", "rank_one"),
+    applies=_smooth,
+    share=0.5,
+    conditions="float64, away from kinks; an input whose gradient is cut whole passes",
+    scale="sum |gradient * direction| and the loss; 1e-5 of it, for finite differences",
+)
+def gradcheck(subject: Subject, case: Case, claim: Any) -> None:
+    """The gradient is that of the value, measured by finite differences in float64."""
+    generator = case.generator()
+    values = subject.values(case.arguments).detach()
+    weights = torch.rand(values.shape, generator=generator, dtype=torch.float64) + 0.5
+
+    def value(arguments: Any) -> float:
+        return float((subject.values(arguments).detach() * weights).sum())
+
+    gradients = subject.gradients(case.arguments, weights=weights)
+    live = [g is not None and bool((g != 0).any()) for g in gradients]
+    for i, gradient in enumerate(gradients):
+        a = case.arguments[i]
+        if gradient is None or not isinstance(a, Tensor) or not bool(gradient.isfinite().all()):
+            continue
+        direction = torch.randn(a.shape, generator=generator, dtype=torch.float64)
+        h = 1e-4 * max(float(a.abs().mean()), 1e-3)
+
+        def slope(step: float, i: int = i, a: Tensor = a, direction: Tensor = direction) -> float:
+            ends = []
+            for sign in (1.0, -1.0):
+                arguments = list(case.arguments)
+                arguments[i] = a + sign * step * direction
+                ends.append(value(arguments))
+            return (ends[0] - ends[1]) / (2 * step)
+
+        wide, narrow = slope(h), slope(h / 2)
+        measured = (4 * narrow - wide) / 3
+        expected = float((gradient * direction).sum())
+        spread = float((gradient * direction).abs().sum())
+        size = spread + abs(measured) + subject.typical
+        doubt = abs(wide - narrow)
+        if not doubt < 1e-3 * size:
+            continue  # a kink between the ends
+        if not live[i] and any(live):
+            continue  # the whole input is behind a stop-gradient
+        error = abs(measured - expected)
+        allowed = 1e-5 * size + 10 * doubt
+        if error > allowed:
+            message = (
+                f"the slope in input {i + 1} is {measured:.6g} by finite differences, "
+                f"{expected:.6g} by autograd. Look for .detach(), .data, torch.no_grad() or a "
+                "custom backward; claim traits.StopGradient() where it is meant."
+            )
+            raise Violation(message, error, allowed, case.arguments)
+
+
+def _permutes(subject: Subject) -> str | None:
+    if any(isinstance(t, Not) and t.trait == BatchPermutation() for t in subject.traits):
+        return "it states that the order of its examples matters"
+    return draws_nothing(subject)
+
+
+@law(universal=True, applies=_permutes, conditions="every input has the batch as first axis")
+def batch_permutation(subject: Subject, case: Case, claim: Any) -> None:
+    """Reordering the examples reorders the values, or leaves the one value unchanged."""
+    order = strategies.permutation(case.n, case.seed)
+    moved = tuple(
+        a[order] if isinstance(a, Tensor) and a.ndim and len(a) == case.n else a
+        for a in case.arguments
+    )
+    before, after = subject.values(case.arguments), subject.values(moved)
+    if before.shape == (case.n,):
+        before = before[order]
+    message = f"examples in the order {order.tolist()} give another value."
+    scale = subject.magnitude(case.arguments)
+    close(subject, before, after, scale, message, case.arguments)
+
+
+def _whole_energy(subject: Subject) -> str | None:
+    return None if isinstance(subject.call, Energy) else "it has no named parts"
+
+
+@law(applies=_whole_energy, share=0.2)
+def sum_of_parts(subject: Subject, case: Case, claim: Any) -> None:
+    """An energy is the sum of its named parts, each once."""
+    parts = subject.parts(case.arguments)
+    total = torch.stack([part.double().mean() for part in parts.values()]).sum()
+    scale = sum(float(part.detach().abs().double().mean()) for part in parts.values())
+    message = f"the parts {', '.join(parts)} do not add up to the energy."
+    close(
+        subject,
+        subject.loss(case.arguments),
+        total,
+        scale + subject.typical,
+        message,
+        case.arguments,
+    )
+
+
+def _first_bad(values: Tensor) -> str:
+    return "NaN" if bool(values.isnan().any()) else "infinite"
+
+
+LAWS = (
+    shape,
+    differentiable,
+    finite,
+    determinism,
+    inputs_untouched,
+    gradcheck,
+    batch_permutation,
+    sum_of_parts,
+    finite_at_zero,
+    batch_of_one,
+)

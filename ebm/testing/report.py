@@ -1,0 +1,137 @@
+"""What an audit found: verdicts, printed as a table or given as numbers."""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from ebm.testing.collapse import Collapse
+from ebm.testing.law import Verdict, replay
+
+WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verdicts on one thing; `print` it for the table, ask `ok` for the outcome."""
+
+    name: str
+    inputs: str
+    """What it was called with, in words."""
+    verdicts: tuple[Verdict, ...]
+    collapse: Collapse | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def failures(self) -> tuple[Verdict, ...]:
+        """The verdicts that make the audit fail: universal or claimed, and violated."""
+        return tuple(verdict for verdict in self.verdicts if verdict.failed)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing universal or claimed was violated."""
+        return not self.failures
+
+    def __getitem__(self, law: str) -> Verdict:
+        """Return the verdict on a law, by its name."""
+        for verdict in self.verdicts:
+            if verdict.law == law:
+                return verdict
+        names = ", ".join(verdict.law for verdict in self.verdicts)
+        raise KeyError(f"law must be one of {names}, got {law!r}.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the verdicts by law name, as plain numbers and strings."""
+        laws = {verdict.law: _plain(verdict) for verdict in self.verdicts}
+        found: dict[str, Any] = {"name": self.name, "inputs": self.inputs, "ok": self.ok}
+        found["laws"] = laws
+        if self.collapse is not None:
+            found["collapse"] = self.collapse.as_dict()
+        found["notes"] = list(self.notes)
+        return found
+
+    def __str__(self) -> str:
+        """Return the table, and below it each failure with its counterexample."""
+        lines = [f"{self.name}({self.inputs})", ""]
+        sections = (
+            ("must hold", [v for v in self.verdicts if v.claimed]),
+            ("observed, not claimed", [v for v in self.verdicts if not v.claimed]),
+        )
+        width = max((len(v.law) for v in self.verdicts), default=10)
+        for title, verdicts in sections:
+            shown = [v for v in verdicts if v.outcome != "not applicable"]
+            if shown:
+                lines.append(title)
+                lines += [_row(v, width) for v in shown]
+                lines.append("")
+        absent = [v for v in self.verdicts if v.outcome == "not applicable"]
+        if absent:
+            lines.append("not applicable")
+            lines += [f"  {v.law:<{width}}  {v.reason[:WIDTH]}" for v in absent]
+            lines.append("")
+        if self.collapse is not None:
+            lines += [f"collapse: {self.collapse}", ""]
+        lines += [f"note: {note}" for note in self.notes]
+        for verdict in self.failures:
+            lines += ["", *_details(verdict)]
+        failed = len(self.failures)
+        held = sum(v.outcome == "holds" for v in self.verdicts if v.claimed)
+        outcome = f"{failed} of {held + failed} laws fail" if failed else f"all {held} laws hold"
+        lines.append(outcome)
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def _row(verdict: Verdict, width: int) -> str:
+    if verdict.outcome == "holds":
+        refused = f", {verdict.refused} refused" if verdict.refused else ""
+        word, detail = "holds", f"{verdict.cases} cases{refused}"
+    elif verdict.claimed:
+        word, detail = "FAILS", verdict.reason
+    else:
+        word, detail = "no", verdict.reason
+    room = WIDTH - width - 12
+    return f"  {verdict.law:<{width}}  {word:<5}  {textwrap.shorten(detail, max(40, room))}"
+
+
+def _details(verdict: Verdict) -> list[str]:
+    violation = verdict.violation
+    lines = [f"{verdict.law} FAILS: {verdict.statement}"]
+    if violation is None:
+        return [*lines, f"  {verdict.reason}"]
+    lines += textwrap.wrap(violation.message, WIDTH, initial_indent="  ", subsequent_indent="  ")
+    if not math.isnan(violation.measured):
+        lines.append(f"  measured {violation.measured:.4g}, allowed {violation.allowed:.3g}")
+    lines += [f"  x{i + 1} = {replay(a)}" for i, a in enumerate(violation.inputs)]
+    return lines
+
+
+def _plain(verdict: Verdict) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "outcome": verdict.outcome,
+        "claimed": verdict.claimed,
+        "statement": verdict.statement,
+        "cases": verdict.cases,
+    }
+    if verdict.refused:
+        found["refused"] = verdict.refused
+    if verdict.reason:
+        found["reason"] = verdict.reason
+    violation = verdict.violation
+    if violation is not None:
+        found["measured"] = _finite(violation.measured)
+        found["allowed"] = _finite(violation.allowed)
+        found["counterexample"] = _lists(violation.inputs)
+    return found
+
+
+def _lists(inputs: Sequence[Tensor | float]) -> list[Any]:
+    return [a.detach().tolist() if isinstance(a, Tensor) else a for a in inputs]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

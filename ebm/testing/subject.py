@@ -1,0 +1,463 @@
+"""A subject: any callable, with what it is called with and how large its numbers are.
+
+A stranger's inputs are its required positional parameters. Which tensors they want is found
+out by calling it: the first guess that works is the subject's `inputs`.
+"""
+
+import copy
+import inspect
+import itertools
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeGuard
+
+import torch
+from torch import Tensor, nn
+
+from ebm import energy as energies
+from ebm.testing import strategies
+from ebm.testing.inputs import (
+    Example,
+    Input,
+    Labels,
+    Number,
+    Probabilities,
+    Vector,
+    View,
+)
+from ebm.traits import Reach, Trait, Views, find
+
+Arguments = Sequence[Tensor | float]
+
+_TEMPERATURES = {"temperature", "temp", "tau", "t"}
+_NUMBERS = re.compile(
+    r"temp|tau|margin|alpha|beta|gamma|lamb|weight|coef|sigma|eps|scale|delta|rho|nu$|mu$"
+)
+_LABELS = re.compile(r"label|target|class|index|indices|ids?$|y_true")
+
+
+class Uncallable(ValueError):
+    """The callable could not be called; the message says with what to call it."""
+
+
+class Refused(Exception):
+    """The callable raised on these inputs."""
+
+
+class Subject:
+    """A callable under test, in float64 where it allows that.
+
+    Args:
+        thing: An energy, a loss, a module or any function of tensors.
+        inputs: What it is called with; found out by calling it if None.
+        traits: Facts claimed beside those that the thing declares itself.
+        name: How reports call it.
+    """
+
+    def __init__(
+        self,
+        thing: Any,
+        inputs: Sequence[Input] | None = None,
+        traits: Sequence[Trait] = (),
+        name: str | None = None,
+    ) -> None:
+        self.thing = thing
+        self.name = name or describe(thing)
+        declared = tuple(getattr(thing, "traits", ()) or ())
+        self.traits: tuple[Trait, ...] = (*declared, *(t for t in traits if t not in declared))
+        reach = getattr(thing, "reach", None)
+        self.reach: Reach | None = reach if isinstance(reach, Reach) else None
+        self.least = 2
+        self._single: Any = None
+        self._compiled: Any = None
+        self.call, self.dtype = _doubled(thing)
+        self.modules: list[nn.Module] = list(energies.modules(self.call))
+        self._state = _state(self.modules)
+        with quiet():
+            self.inputs = tuple(inputs) if inputs is not None else self._probe()
+            self._settle()
+
+    @property
+    def eps(self) -> float:
+        """The rounding unit against which errors are measured."""
+        return torch.finfo(torch.float32).eps
+
+    @property
+    def views(self) -> int:
+        """How many of the inputs are views."""
+        return sum(isinstance(item, View) for item in self.inputs)
+
+    def restore(self) -> None:
+        """Put buffers and plain tensors of the modules back as they were found."""
+        for owner, name, value in self._state:
+            owner[name] = value.clone() if isinstance(value, Tensor) else value
+
+    def raw(self, arguments: Arguments, *, seeded: bool = True, fresh: bool = True) -> Any:
+        """Return what the callable returns.
+
+        Raises:
+            Refused: It raised.
+        """
+        if fresh and self._state:
+            self.restore()
+        if seeded:
+            torch.manual_seed(0)
+        try:
+            return self.call(*self._cast(arguments))
+        except Exception as error:
+            raise Refused(f"{type(error).__name__}: {error}") from error
+
+    def values(self, arguments: Arguments) -> Tensor:
+        """Return the values, (n,) or (), in float64 and possibly with a graph."""
+        value = self.raw(arguments)
+        if not isinstance(value, Tensor):
+            value = torch.as_tensor(value)
+        return value.reshape(-1).double() if value.ndim else value.double()
+
+    def loss(self, arguments: Arguments) -> Tensor:
+        """Return the mean of the values."""
+        return self.values(arguments).mean()
+
+    def values_once(self, arguments: Arguments, *, seeded: bool) -> Tensor:
+        """Return the values without a graph, from one call, reseeded or not."""
+        value = self.raw(arguments, seeded=seeded)
+        return value.detach() if isinstance(value, Tensor) else torch.as_tensor(value)
+
+    def single(self, arguments: Arguments) -> Tensor:
+        """Return the values in float32, from a copy in float32, without a graph."""
+        if self._single is None:
+            self.restore()
+            self._single = copy.deepcopy(self.call) if self.modules else self.call
+            for module in energies.modules(self._single):
+                module.float()
+        torch.manual_seed(0)
+        try:
+            return self._single(*arguments).detach()
+        except Exception as error:
+            raise Refused(f"{type(error).__name__}: {error}") from error
+
+    def compiled(self) -> Callable[..., Tensor]:
+        """Return the callable, compiled."""
+        if self._compiled is None:
+            self._compiled = torch.compile(self.call)
+        return self._compiled  # pyright: ignore[reportReturnType]
+
+    def parts(self, arguments: Arguments) -> dict[str, Tensor]:
+        """Return the named parts of an energy."""
+        self.restore()
+        torch.manual_seed(0)
+        return self.call.parts(*self._cast(arguments))  # pyright: ignore[reportFunctionMemberAccess]
+
+    def gradients(
+        self, arguments: Arguments, *, weights: Tensor | None = None
+    ) -> list[Tensor | None]:
+        """Return the gradient of the mean, or a weighted sum, of the values in each argument.
+
+        An argument that is no floating-point tensor gives None; one that the value does not
+        depend on gives zeros.
+        """
+        leaves = [a.detach().clone().requires_grad_() if is_floating(a) else a for a in arguments]
+        values = self.values(leaves)
+        wanted = [leaf for leaf in leaves if is_floating(leaf)]
+        if not values.requires_grad:
+            return [torch.zeros_like(a) if is_floating(a) else None for a in leaves]
+        reduced = values.mean() if weights is None else (values * weights).sum()
+        try:
+            found = torch.autograd.grad(reduced, wanted, materialize_grads=True)
+        except RuntimeError as error:
+            raise Refused(f"RuntimeError: {error}") from error
+        rest = iter(found)
+        return [next(rest).detach() if is_floating(leaf) else None for leaf in leaves]
+
+    def view_gradients(self, case: strategies.Case, arguments: Arguments) -> list[Tensor]:
+        """Return the gradients of the mean in the views."""
+        gradients = self.gradients(arguments)
+        return [gradient for i in case.views if (gradient := gradients[i]) is not None]
+
+    def magnitude(self, *several: Arguments) -> float:
+        """Return S: the loss's size at normal inputs and here, and sum |gradient * input|."""
+        size = self.typical
+        for arguments in several:
+            size = max(size, self._size(arguments))
+        return size
+
+    def _size(self, arguments: Arguments) -> float:
+        values = self.values(arguments).detach()
+        size = float(values.abs().max()) if values.numel() else 0.0
+        for gradient, a in zip(self.gradients(arguments), arguments, strict=True):
+            if gradient is not None:
+                size += float((gradient * a).abs().sum())
+        if self.dtype != torch.float64:  # cancellation inside is not seen from outside
+            size += max(float(a.square().max()) for a in arguments if is_floating(a))
+        return size if size < float("inf") else 0.0
+
+    def _cast(self, arguments: Arguments) -> list[Any]:
+        return [a.to(self.dtype) if is_floating(a) else a for a in arguments]
+
+    def case(
+        self, kind: str = "gaussian", n: int = 5, d: int = 3, seed: int = 0
+    ) -> strategies.Case:
+        """Return the case of this kind that the subject's inputs make."""
+        return _case(self.inputs, kind, n, d, seed)
+
+    def _settle(self) -> None:
+        sizes: list[float] = []
+        self.typical = 0.0
+        for seed in range(4):
+            try:
+                values = self.values(self.case(seed=seed).arguments).detach()
+            except Refused:
+                continue
+            if values.numel() and bool(values.isfinite().all()):
+                sizes.append(float(values.abs().max()))
+        self.typical = sorted(sizes)[len(sizes) // 2] if sizes else 1.0
+        arguments = self.case(seed=1).arguments
+        try:
+            first = self.raw(arguments, seeded=False)
+            second = self.raw(arguments, seeded=False)
+            self.random = not _same(first, second)
+            again = self.raw(arguments, seeded=True, fresh=False)
+            self.stateful = not self.random and not _same(first, again)
+            found = self.values(arguments)
+            self.each = found.ndim == 1
+            # A random loss would draw another number of dropout masks for another batch.
+        except Refused:
+            self.random = self.stateful = False
+            self.each = False
+
+    # -- finding out what it is called with ------------------------------------------------
+
+    def _probe(self) -> tuple[Input, ...]:
+        reasons: list[str] = []
+        partial: tuple[Input, ...] | None = None
+        for dtype in dict.fromkeys((self.dtype, torch.float32)):
+            self.dtype = dtype
+            for inputs in _guesses(self.thing, self.traits, self.modules):
+                outcome = self._try(inputs)
+                if outcome is True:
+                    return inputs
+                if outcome is None:
+                    partial = partial or inputs
+                else:
+                    words = ", ".join(map(_word, inputs))
+                    reasons.append(f"({words}): {str(outcome).splitlines()[0][:160]}")
+            if partial is not None:
+                return partial
+        raise Uncallable(
+            f"{self.name} could not be called, tried {'; '.join(reasons[:3])}. "
+            "Pass a function of tensors (n, d); bind other arguments with functools.partial, "
+            "or say what it takes with inputs=."
+        )
+
+    def _try(self, inputs: tuple[Input, ...]) -> bool | Exception | None:
+        """Return True where it works, None where it half works, the exception otherwise."""
+        good = True
+        for n, d in ((5, 3), (6, 4)):
+            arguments = _case(inputs, "gaussian", n, d, 0).arguments
+            leaves = [a.clone().requires_grad_() if is_floating(a) else a for a in arguments]
+            try:
+                value = self.raw(leaves)
+            except Refused as error:
+                return error
+            if not isinstance(value, Tensor):
+                return TypeError(f"returned {type(value).__name__}, not a tensor")
+            if not bool(value.isfinite().all()) or value.shape not in {(), (n,), (n, 1), (1,)}:
+                good = False
+            good = good and value.requires_grad and value.is_floating_point()
+            if any(isinstance(item, Labels) for item in inputs) and not self._indexes(arguments):
+                return TypeError("does not use labels as indices")
+        return True if good else None
+
+    def _indexes(self, arguments: Arguments) -> bool:
+        absurd = [a if not _integer(a) else a + 10**6 for a in arguments]
+        try:
+            self.raw(absurd)
+        except Refused:
+            return True
+        return False
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence warnings and leave torch's global generator as it was found."""
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def describe(thing: Any) -> str:
+    """Return the name under which a thing is reported."""
+    name = getattr(thing, "__name__", None)
+    if name is None and isinstance(thing, nn.Module):
+        name = type(thing).__name__
+    return name or type(thing).__name__
+
+
+def _doubled(thing: Any) -> tuple[Callable[..., Any], torch.dtype]:
+    """Return a float64 copy of what has parameters, the thing itself otherwise."""
+    if not callable(thing):
+        raise Uncallable(
+            f"thing must be callable, got {type(thing).__name__}. Pass a function of tensors."
+        )
+    if isinstance(thing, type):
+        raise Uncallable(
+            f"thing must be an instance, got the class {thing.__name__}. "
+            f"Write {thing.__name__}(...)."
+        )
+    if not any(True for _ in energies.modules(thing)):
+        return thing, torch.float64
+    try:
+        copied = copy.deepcopy(thing)
+    except Exception:  # a graph in an attribute, a lock: work on the thing itself
+        return thing, torch.float32
+    if inspect.isfunction(copied):  # deepcopy leaves closures shared
+        return thing, torch.float32
+    for module in energies.modules(copied):
+        module.double()
+    return copied, torch.float64
+
+
+def _state(modules: Sequence[nn.Module]) -> list[tuple[dict[str, Any], str, Any]]:
+    found: list[tuple[dict[str, Any], str, Any]] = []
+    for module in modules:
+        for owner in (module._buffers, module.__dict__):
+            for name, value in owner.items():
+                if isinstance(value, Tensor):
+                    found.append((owner, name, value.detach().clone()))
+                elif isinstance(value, int | float) and owner is module.__dict__:
+                    found.append((owner, name, value))
+    return [entry for entry in found if entry[1] != "training"]
+
+
+def _case(inputs: Sequence[Input], kind: str, n: int, d: int, seed: int) -> strategies.Case:
+    fixed = next((item.dim for item in inputs if isinstance(item, View) and item.dim), None)
+    views = strategies.matrices(kind, len(inputs), n, fixed or d, seed)
+    for i, item in enumerate(inputs):
+        if isinstance(item, View) and item.dim and item.dim != views[i].shape[1]:
+            views[i] = strategies.matrices(kind, 1, n, item.dim, seed + 7 * i + 1)[0]
+    return strategies.case(inputs, views, kind, seed)
+
+
+def _guesses(
+    thing: Any, traits: Sequence[Trait], modules: Sequence[nn.Module]
+) -> Iterator[tuple[Input, ...]]:
+    """Yield what a callable may want, the likeliest first."""
+    stated = find(traits, Views)
+    known: list[Input | None]
+    for known in _parameters(thing, stated.count if stated is not None else None):
+        free = sum(item is None for item in known)
+        for fill in _fills(free, _widths(modules)):
+            rest = iter(fill)
+            yield tuple(next(rest) if item is None else item for item in known)
+        if any(isinstance(item, Labels) for item in known):  # the name misled
+            for fill in _fills(len(known), _widths(modules)):
+                yield fill
+
+
+def _parameters(thing: Any, count: int | None) -> list[list[Input | None]]:
+    if count is not None:
+        return [[None] * count]
+    call = thing.forward if isinstance(thing, nn.Module) else thing
+    if isinstance(thing, energies.Energy):
+        return [[None] * energies.inputs(thing)]
+    try:
+        parameters = inspect.signature(call).parameters.values()
+    except (TypeError, ValueError):  # a builtin
+        return [[None, None], [None], [None, None, None]]
+    needed = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if needed:
+        names = ", ".join(p.name for p in needed)
+        raise Uncallable(
+            f"{describe(thing)} could not be called: it needs the keyword "
+            f"{names}. Bind it with functools.partial({describe(thing)}, {needed[0].name}=...)."
+        )
+    required = [
+        p
+        for p in parameters
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+    ]
+    if not required:
+        if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            return [[None, None], [None], [None, None, None]]
+        if any(p.default is not p.empty and p.kind is not p.KEYWORD_ONLY for p in parameters):
+            return [[None]]
+        raise Uncallable(
+            f"{describe(thing)} could not be called: it takes no arguments. "
+            "Pass a function of tensors."
+        )
+    return [[_named(p) for p in required]]
+
+
+def _named(parameter: inspect.Parameter) -> Input | None:
+    name = parameter.name.lower()
+    if name in _TEMPERATURES:
+        return Number(0.5)
+    if parameter.annotation in (float, "float", int, "int") or _NUMBERS.search(name):
+        return Number(1.0 if parameter.annotation not in (int, "int") else 1)
+    return Labels() if _LABELS.search(name) else None
+
+
+def _fills(free: int, widths: Sequence[int]) -> Iterator[tuple[Input, ...]]:
+    if free == 0:
+        yield ()
+        return
+    if free == 2:
+        yield (View(), Labels())
+    yield (View(),) * free
+    if free == 3:
+        yield (View(), View(), Labels())
+    if free > 2:
+        for value in (0.5, 1.0):
+            yield (*(View(),) * (free - 1), Number(value))
+    if free == 2:
+        yield (Probabilities(), Labels())
+        yield (Probabilities(), Probabilities())
+    yield (Vector(),) * free
+    for width in dict.fromkeys((*widths, 2, 1, 3, 4, 8, 16, 32, 64, 128, 784)):
+        yield (View(width),) * free
+        if free == 2:
+            yield (View(width), Labels(2))
+    for shape in ((1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 32, 32)):
+        yield (Example(shape),) * free
+    if len(widths) > 1 and free == 2:
+        for first, second in itertools.permutations(widths, 2):
+            yield (View(first), View(second))
+
+
+def _widths(modules: Sequence[nn.Module]) -> list[int]:
+    return [m.in_features for m in modules if isinstance(m, nn.Linear)]
+
+
+def _word(item: Input) -> str:
+    words = {View: "n x d", Labels: "labels", Vector: "n", Probabilities: "n x d in (0, 1)"}
+    if isinstance(item, View) and item.dim:
+        return f"n x {item.dim}"
+    if isinstance(item, Example):
+        return " x ".join(map(str, ("n", *item.shape)))
+    if isinstance(item, Number):
+        return f"{item.value:g}"
+    return words.get(type(item), type(item).__name__.lower())
+
+
+def signature(inputs: Sequence[Input]) -> str:
+    """Return in words what a subject is called with."""
+    return ", ".join(map(_word, inputs))
+
+
+def is_floating(a: object) -> TypeGuard[Tensor]:
+    """Return whether an argument is a floating-point tensor, and so has a gradient."""
+    return isinstance(a, Tensor) and a.is_floating_point()
+
+
+def _integer(a: object) -> TypeGuard[Tensor]:
+    return isinstance(a, Tensor) and not a.is_floating_point()
+
+
+def _same(first: Any, second: Any) -> bool:
+    if not isinstance(first, Tensor) or not isinstance(second, Tensor):
+        return first == second
+    return first.shape == second.shape and bool(
+        torch.equal(first.nan_to_num(), second.nan_to_num())
+    )
