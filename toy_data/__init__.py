@@ -4,6 +4,7 @@ from toy_data.bars_and_stripes import bars_and_stripes
 from toy_data.checkerboard import Checkerboard, checkerboard
 from toy_data.cifar10 import cifar10
 from toy_data.digits import digits
+from toy_data.download import MissingData, data_folder
 from toy_data.eight_gaussians import EightGaussians, eight_gaussians
 from toy_data.fashion_mnist import fashion_mnist
 from toy_data.folder import folder
@@ -30,6 +31,7 @@ __all__ = [
     "Images",
     "Ising",
     "LabeledGaussians",
+    "MissingData",
     "Pinwheel",
     "PointSet",
     "Rings",
@@ -42,6 +44,7 @@ __all__ = [
     "bars_and_stripes",
     "checkerboard",
     "cifar10",
+    "data_folder",
     "digits",
     "eight_gaussians",
     "fashion_mnist",

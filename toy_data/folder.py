@@ -75,6 +75,7 @@ def _classes(root: Path) -> Sequence[list[Path]]:
 
 
 def _pictures(paths: Iterable[Path]) -> list[Path]:
+    """Return those of the paths that are pictures, hidden ones left out."""
     return sorted(
         p
         for p in paths

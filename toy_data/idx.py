@@ -86,7 +86,7 @@ def read(path: Path, *, axes: int) -> NDArray[np.uint8]:
 
 def unit(values: NDArray[np.uint8]) -> Tensor:
     """Return bytes as float32 in [0, 1]."""
-    return torch.from_numpy(np.multiply(values, np.float32(1 / 255), dtype=np.float32))
+    return torch.from_numpy(np.divide(values, np.float32(255), dtype=np.float32))
 
 
 def classes(labels: NDArray[np.uint8], path: Path, count: int = 10) -> Tensor:

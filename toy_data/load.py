@@ -86,7 +86,7 @@ def load(
     if name in _WHOLE:
         return _WHOLE[name]()
     path = Path(text).expanduser()
-    if path.is_dir():
+    if text and path.is_dir():
         return folder(path)
     if path.is_file():
         return _array(path)
