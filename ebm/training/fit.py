@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from ebm import checks, distributed
@@ -122,7 +123,9 @@ class _Loop:
         self.method, self.batches, self.fabric, self.seed = method, batches, fabric, seed
         self.run = run if fabric.is_global_zero else None
         self.state = run.state if run is not None else None
-        self.history = self.run.history(seed) if self.run else History(seed=seed)
+        self.history = run.history(seed) if run is not None else History(seed=seed)
+        if self.run is not None:
+            self.run.start(self.history)
         self.progress, self.log_every = progress, log_every
         self.optimizer: Any = None
         self.memories = [m for m in method.modules() if isinstance(m, Memory)]
@@ -180,7 +183,8 @@ class _Loop:
                 values = self.method.sweep(self.batches)  # pyright: ignore[reportCallIssue]
                 means = _means(values)
                 total = sum(float(value) for value in means.values())
-                converged = before - total <= tolerance * abs(total)
+                rounding = 8 * max(torch.finfo(value.dtype).eps for value in means.values())
+                converged = before - total <= max(tolerance, rounding) * abs(total)
                 before = total
                 self._note(number + 1, means)
                 batch = next(iter(self.batches))
@@ -223,8 +227,13 @@ class _Loop:
             raise ValueError("terms must name at least one value, got {}. Return a dict.")
         values = torch.stack([value.detach().double() for value in means.values()])
         self.pending.append((step, list(means), values))
-        # On a CPU the check is free; on a GPU it waits for the next flush, without a sync.
-        if values.device.type == "cpu" and not bool(values.isfinite().all()):
+        # On a CPU the check is free; on a GPU, and where ranks must agree, it waits for the
+        # next flush, without a sync.
+        if (
+            values.device.type == "cpu"
+            and distributed.world() == 1
+            and not bool(values.isfinite().all())
+        ):
             self._flush()
 
     def _finish(self, step: int, steps: int, batch: Batch, bar: Any) -> None:
@@ -323,9 +332,15 @@ class _Loop:
 
 def _launched(fabric: Any) -> Any:
     from lightning_fabric import Fabric
+    from lightning_fabric.strategies import DDPStrategy
 
     if fabric is None:
         fabric = Fabric(accelerator="auto", devices=1)
+    if isinstance(fabric.strategy, DDPStrategy):
+        # Players out of turn have no gradient, and every rank writes its own equal buffers.
+        known = inspect.signature(DistributedDataParallel).parameters
+        sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        fabric.strategy._ddp_kwargs.update({"find_unused_parameters": True, sync: False})
     fabric.launch()
     return fabric
 

@@ -47,11 +47,12 @@ class Run:
 
     def history(self, seed: int) -> History:
         """Return the history up to the checkpoint."""
-        until = self.state["step"] if self.state else 0
-        history = History.read(self.metrics, until, seed)
+        return History.read(self.metrics, self.state["step"] if self.state else 0, seed)
+
+    def start(self, history: History) -> None:
+        """Bring metrics.csv to where the history is: rows after the checkpoint go."""
         history.write(self.metrics)
         self._columns, self._written = history.names, len(history)
-        return history
 
     def describe(self, **facts: Any) -> None:
         """Add facts to run.json; what is there already stays unless it is given anew."""
