@@ -43,7 +43,8 @@ class Replay(Memory):
         A slot never used before begins at its start, and so does a restarted chain.
 
         Raises:
-            ValueError: More starts, over all processes, than slots.
+            ValueError: More starts, over all processes, than slots, or starts of another
+                shape than the chains.
         """
         n, all_n = len(starts), len(starts) * distributed.world()
         if all_n > self.capacity:
@@ -58,6 +59,11 @@ class Replay(Memory):
                 f"starts must be shaped like the chains, {tuple(self.chains.shape[1:])}, got "
                 f"{tuple(starts.shape[1:])}. Use a new Replay for other data."
             )
+        if len(self.chains) != self.capacity:
+            raise ValueError(
+                f"capacity must be that of the loaded chains, {len(self.chains)}, got "
+                f"capacity={self.capacity}. Make Replay({len(self.chains)})."
+            )
         place = torch.arange(n, device=starts.device) + distributed.rank() * n
         slots = (self.cursor + place) % self.capacity
         fresh = torch.rand(n, device=starts.device, generator=generator) < self.restart
@@ -70,7 +76,7 @@ class Replay(Memory):
         slots, chains = distributed.gather(slots), distributed.gather(chains.detach())
         self.chains[slots] = chains.to(self.chains.dtype)
         self.cursor += len(slots)
-        self.filled.clamp_(min=int(self.cursor.clamp(max=self.capacity)))
+        self.filled.clamp_(min=self.cursor.clamp(max=self.capacity))
         self.cursor %= self.capacity
 
     def __repr__(self) -> str:
