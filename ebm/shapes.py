@@ -24,6 +24,9 @@ Points = Float[Tensor, "batch dim"]
 Embeddings = Float[Tensor, "batch dim"]
 """Vectors that an encoder made."""
 
+Codes = Float[Tensor, "batch code"]
+"""Latents that are vectors, one per example."""
+
 Images = Float[Tensor, "batch channels height width"]
 """Pictures, channels first."""
 
