@@ -1,6 +1,8 @@
 """Landscapes: arrays against closed forms, refusals with their cures, drawings as smoke."""
 
+import copy
 import dataclasses
+import os
 import subprocess
 import sys
 import time
@@ -227,6 +229,22 @@ def test_a_grid_is_twenty_times_faster_than_a_loop():
     assert looped / min(batched) > 20
 
 
+@pytest.mark.gpu
+def test_landscapes_are_computed_where_the_energy_lives():
+    energy = ebm.energies.MLP(2).cuda()
+    here = copy.deepcopy(energy).cpu()
+    data = torch.randn(30, 2)
+    for x in (data, data.cuda()):
+        grid, exact = (landscape.grid(e, resolution=9, data=x) for e in (energy, here))
+        np.testing.assert_allclose(grid.values, exact.values, atol=1e-4)
+        plane, exact = (landscape.plane(e, *x[:3], resolution=9, data=x) for e in (energy, here))
+        np.testing.assert_allclose(plane.values, exact.values, atol=1e-4)
+        line, exact = (landscape.profile(e, x[0], x[1]) for e in (energy, here))
+        np.testing.assert_allclose(line.values, exact.values, atol=1e-4)
+        field, exact = (landscape.field(e, resolution=5, data=x) for e in (energy, here))
+        np.testing.assert_allclose(field.scores, exact.scores, atol=1e-4)
+
+
 # Refusals
 
 
@@ -350,6 +368,9 @@ def test_ticks_are_in_range_and_rise(low, span):
 
 def test_ticks_are_round():
     assert scale.ticks(0.0, 100.0) == [0.0, 5.0, 10.0, 20.0, 60.0, 100.0]
+    assert scale.ticks(0.0164, 900.0)[0] == 10  # the dark end has one too
+    assert scale.labels([-1.0, -0.5, 2.0, 10_000.0]) == ["-1", "-0.5", "2", "10000"]
+    assert scale.labels([1e6, 1e6 + 0.5]) == ["1000000", "1000000.5"]
 
 
 def test_the_field_grows_lighter_in_even_steps():
@@ -679,3 +700,16 @@ ebm.landscape.show(ebm.energies.Quadratic(), resolution=5)
 """
     environment = {"MPLBACKEND": "TkAgg", "PATH": "/usr/bin:/bin"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+@pytest.mark.slow
+def test_a_notebook_shows_each_picture_once():
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    code = "ebm.landscape.show(ebm.energies.Quadratic(), resolution=5)"
+    cells = [f"import ebm\nfigure = {code}\nfigure", "figure", f"for _ in range(2): {code}"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    client = nbclient.NotebookClient(notebook, kernel_name="python3", timeout=120)
+    environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    client.execute(env=environment)
+    pictures = [sum("image/png" in o.get("data", {}) for o in c.outputs) for c in notebook.cells]
+    assert pictures == [1, 1, 2]

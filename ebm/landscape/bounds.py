@@ -28,7 +28,7 @@ def bounds_of(bounds: Any = None, points: Tensor | None = None) -> Bounds:
     if bounds is None:
         if points is None:
             return DEFAULT
-        low, high = (p.double().cpu().numpy() for p in (points.amin(0), points.amax(0)))
+        low, high = (p.cpu().double().numpy() for p in (points.amin(0), points.amax(0)))
         room = PADDING * float((high - low).max()) or 1.0
         sides = [(float(a - room), float(b + room)) for a, b in zip(low, high, strict=True)]
         return sides[0], sides[1]

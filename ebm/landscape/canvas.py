@@ -37,6 +37,37 @@ def on_screen() -> bool:
     return True
 
 
+def present(figure: Any) -> None:
+    """Show a figure where there is a window or a notebook, there once."""
+    import matplotlib
+
+    if not on_screen():
+        return
+    import matplotlib.pyplot as plt
+
+    if "inline" in matplotlib.get_backend().lower():
+        _show_in_cell(figure)
+        plt.close(figure)
+    else:
+        plt.show()
+
+
+def _show_in_cell(figure: Any) -> None:
+    from IPython.core.getipython import get_ipython
+    from IPython.display import display
+
+    display(figure)
+    shell = get_ipython()
+    cell = getattr(shell, "execution_count", None)
+
+    def hide() -> None:
+        # As the last value of the same cell it would be shown a second time.
+        if getattr(shell, "execution_count", None) != cell:
+            raise NotImplementedError
+
+    figure._ipython_display_ = hide
+
+
 def bare(ax: Any) -> None:
     """Leave thin gray ticks and no frame."""
     ax.tick_params(length=2.5, width=0.6, labelsize=8, color=palette.CAPTION)

@@ -31,7 +31,7 @@ class Probe:
         with torch.no_grad(), self._batches(locations, count, batch_size) as batches:
             for part, x in batches:
                 found = checks.one_per_example(self.energy(x), len(x))
-                values[part] = found.to("cpu", torch.float64).numpy()
+                values[part] = found.cpu().double().numpy()
         values[~np.isfinite(values)] = np.nan
         return values
 
@@ -41,7 +41,7 @@ class Probe:
         with self._batches(locations, count, batch_size) as batches:
             for _, x in batches:
                 with without_parameters(self.energy):
-                    found.append(score(self.energy, x).to("cpu", torch.float64).numpy())
+                    found.append(score(self.energy, x).cpu().double().numpy())
         scores = np.concatenate(found)
         scores[~np.isfinite(scores)] = np.nan
         return scores
@@ -52,7 +52,7 @@ class Probe:
 
     def like(self, x: Any) -> Tensor:
         """Return the examples on the device and in the dtype of the energy."""
-        return torch.as_tensor(x).detach().to(self.device, self.dtype)
+        return torch.as_tensor(x).detach().to(self.dtype).to(self.device)
 
     @contextmanager
     def _batches(

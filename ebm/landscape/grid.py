@@ -54,7 +54,7 @@ class Grid:
 
     def locate(self, x: Any) -> NDArray[np.float64]:
         """Return where examples lie in the picture, (n, 2): where they are."""
-        return as_points(x).double().cpu().numpy()
+        return as_points(x).cpu().double().numpy()
 
     def draw_on(self, ax: Any) -> None:
         """Draw the heat map with contours."""

@@ -40,7 +40,7 @@ class Plane(Grid):
 
     def locate(self, x: Any) -> NDArray[np.float64]:
         """Return where examples lie in the picture, (n, 2): their projection on the plane."""
-        examples = as_examples(x).double().cpu().numpy()
+        examples = as_examples(x).cpu().double().numpy()
         if examples.shape[1:] != self.corners.shape[1:]:
             raise ValueError(
                 f"examples must have the shape of the corners, {self.corners.shape[1:]}, got "
@@ -85,10 +85,10 @@ def plane(
             not return one number per example, depends on the batch or needs more than x.
     """
     named = {"a": a, "b": b, "c": c}
-    a, b, c = (as_examples(value, name) for name, value in named.items())
+    a, b, c = (as_examples(value, name).cpu() for name, value in named.items())
     checks.same_shape(a, b, c)
     checks.not_negative("margin", margin)
-    corners = torch.stack([a, b, c]).double().cpu().numpy()
+    corners = torch.stack([a, b, c]).cpu().double().numpy()
     basis = _basis(corners)
     positions = (corners - corners[0]).reshape(3, -1) @ basis.T
     low, high = positions.min(0), positions.max(0)

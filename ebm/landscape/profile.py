@@ -115,7 +115,7 @@ def profile(
             return one number per example, depends on the batch or needs more than x.
     """
     a, b = (
-        as_examples(np.atleast_1d(value) if np.isscalar(value) else value, name)
+        as_examples(np.atleast_1d(value) if np.isscalar(value) else value, name).cpu()
         for name, value in {"a": a, "b": b}.items()
     )
     checks.same_shape(a, b)
@@ -125,7 +125,7 @@ def profile(
     if torch.equal(a, b):
         raise ValueError("a and b must differ, got the same example twice. Choose another b.")
     ready = probe(energy, given, like=a)
-    start, way = ready.like(a), ready.like(b.double() - a.double().to(b.device))
+    start, way = ready.like(a), ready.like(b.double() - a.double())
     t = np.linspace(-margin, 1 + margin, points)
     where = ready.like(t)
 
@@ -133,7 +133,7 @@ def profile(
         return start + where[index].reshape(-1, *[1] * a.ndim) * way
 
     values = ready.values(locations, points, batch_size)
-    ends = torch.stack([a, b.to(a.device)])
+    ends = torch.stack([a, b])
     end_values = ready.at(ends, batch_size)
     masked = int(np.isnan(values).sum())
-    return Profile(t, values, ends.double().cpu().numpy(), end_values, masked)
+    return Profile(t, values, ends.cpu().double().numpy(), end_values, masked)

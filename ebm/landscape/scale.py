@@ -6,6 +6,7 @@ from the energies of the data where there are any, and the colors go with the lo
     color(E) = log(1 + K u) / log(1 + K),    u = (E - low) / (high - low) clipped to [0, 1]
 """
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,9 @@ def expanded(color: Any, low: float, high: float) -> NDArray[np.float64]:
 def ticks(low: float, high: float, count: int = 6) -> list[float]:
     """Return round energies about evenly spaced in color, for the color bar."""
     edges = expanded(np.linspace(0, 1, count), low, high)
-    found: list[float] = []
+    unit = 10.0 ** np.floor(np.log10(max(abs(low), high - low)))
+    near = (float(np.ceil(low / step) * step) for step in unit * 0.1 ** np.arange(16))
+    found = [next((tick for tick in near if low <= tick < edges[1] / 2 + low / 2), low) + 0.0]
     for i, value in enumerate(edges):
         gap = edges[min(i + 1, count - 1)] - edges[min(i, count - 2)]
         unit = 10.0 ** np.floor(np.log10(gap))
@@ -77,3 +80,19 @@ def ticks(low: float, high: float, count: int = 6) -> list[float]:
         if low <= rounded <= high and (not found or colors[-1] - colors[-2] > 0.6 / count):
             found.append(rounded)
     return found
+
+
+def labels(ticks: list[float]) -> list[str]:
+    """Return the ticks in as few digits as tell them apart."""
+    gap = min((b - a for a, b in itertools.pairwise(ticks)), default=1.0)
+    for digits in range(1, 17):
+        words = [f"{tick:.{digits}g}" for tick in ticks]
+        if all(abs(float(w) - t) <= 0.05 * gap for w, t in zip(words, ticks, strict=True)):
+            return [
+                np.format_float_positional(float(w), trim="-") if _plain(w) else w for w in words
+            ]
+    return [f"{tick:g}" for tick in ticks]
+
+
+def _plain(word: str) -> bool:
+    return 1e-4 <= abs(float(word)) < 1e6

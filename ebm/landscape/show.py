@@ -71,10 +71,7 @@ def show(
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         ax.figure.savefig(path, dpi=DPI, bbox_inches="tight", pad_inches=0.08)
-    if canvas.on_screen():
-        import matplotlib.pyplot as plt
-
-        plt.show()
+    canvas.present(ax.figure)
     return ax.figure
 
 

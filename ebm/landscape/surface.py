@@ -43,7 +43,7 @@ def draw_surface(grid: Grid, ax: Any = None, *, data: Any = None) -> Any:
     if data is not None:
         _drape(ax, grid, grid.locate(data))
     ticks = scale.ticks(grid.low, grid.high)
-    ax.set_zticks(scale.compressed(ticks, grid.low, grid.high), [f"{tick:g}" for tick in ticks])
+    ax.set_zticks(scale.compressed(ticks, grid.low, grid.high), scale.labels(ticks))
     ax.set_box_aspect((1, np.ptp(grid.y) / np.ptp(grid.x), 0.44), zoom=1.1)
     ax.view_init(elev=50, azim=-62)
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):

@@ -62,4 +62,4 @@ def trajectories(chains: Any) -> Trajectories:
 
 
 def _array(values: Any) -> NDArray[np.float64]:
-    return torch.as_tensor(values).detach().double().cpu().numpy()
+    return torch.as_tensor(values).detach().cpu().double().numpy()
