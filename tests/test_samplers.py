@@ -409,6 +409,19 @@ def test_the_energy_is_left_as_it_was_found(sampler, fail):
     assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
 
 
+def test_a_strangers_transition_is_run_with_the_energy_held():
+    class Plain(Sampler):
+        def transition(self, energy, state, generator=None):
+            x = state.x + 0.1 * state.score
+            return State(x, energy(x).detach(), ebm.score(energy, x))
+
+    network = Recorder()
+    flags = network.flags()
+    assert Plain().move(network, torch.ones(3, 2), 2).shape == (3, 2)
+    assert chain(Plain(), network, torch.ones(3, 2), 2).positions.shape == (2, 3, 2)
+    assert network.flags() == flags
+
+
 @pytest.mark.parametrize("sampler", ALL, ids=str)
 def test_chains_are_repeatable_and_leave_x_alone(sampler):
     x = normal(4, 2)

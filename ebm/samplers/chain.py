@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ebm import checks
 from ebm.energy import as_energy
-from ebm.samplers.sampler import AnyEnergy, Sampler, State
+from ebm.samplers.sampler import AnyEnergy, Sampler, State, held
 
 LONG = 10_000
 PATIENCE = 2.0
@@ -82,8 +82,8 @@ def chain(
         )
     energy = as_energy(energy)
     state = sampler.init(energy, x)
-    record = _Record(state, steps // thin)
-    with _bar(type(sampler).__name__, warmup + steps, shown=progress) as bar:
+    with held(energy), _bar(type(sampler).__name__, warmup + steps, shown=progress) as bar:
+        record = _Record(state, steps // thin)
         for _ in range(warmup):
             state = sampler.transition(energy, state, generator)
             bar.update()

@@ -33,8 +33,9 @@ class State:
 class Sampler:
     """A sampler of exp(-E(x) / temperature); it gets the energy at every call.
 
-    Subclasses define `transition`. Chains are detached, and the energy's parameters, flags
-    and train or eval mode are left as they were found, also after an exception.
+    Subclasses define `transition`, and wrap what calls the energy in `held`. Chains are
+    detached, and the energy's parameters, flags and train or eval mode are left as they
+    were found, also after an exception.
     """
 
     def init(self, energy: AnyEnergy, x: Tensor) -> State:
@@ -69,8 +70,9 @@ class Sampler:
         checks.count("steps", steps)
         energy = as_energy(energy)
         state = self.init(energy, x)
-        for _ in range(steps):
-            state = self.transition(energy, state, generator)
+        with held(energy):
+            for _ in range(steps):
+                state = self.transition(energy, state, generator)
         return state.x
 
 
