@@ -40,7 +40,7 @@ def draw(
         landscape: What `grid`, `plane`, `profile`, `field` or another view computed.
         ax: Axes to draw on; new ones if None.
         data: Examples, drawn as orange points.
-        samples: Examples that a model made, drawn as pink diamonds.
+        samples: Examples that a model made, drawn as white diamonds.
         score: A score field, drawn as arrows.
         trajectories: Paths of chains.
 
@@ -53,9 +53,9 @@ def draw(
         if overlay is not None:
             overlay.draw_on(ax)
     if data is not None:
-        _scatter(landscape, ax, data, "data", palette.DATA, "o")
+        _scatter(landscape, ax, data, "data", palette.DATA, palette.DATA_EDGE, "o")
     if samples is not None:
-        _scatter(landscape, ax, samples, "samples", palette.SAMPLES, "D")
+        _scatter(landscape, ax, samples, "samples", palette.SAMPLES, palette.SAMPLES_EDGE, "D")
     if data is not None and samples is not None:
         ax.legend(
             loc="lower right",
@@ -72,7 +72,7 @@ def draw(
 
 
 def _scatter(
-    landscape: Landscape, ax: Any, examples: Any, name: str, color: str, marker: str
+    landscape: Landscape, ax: Any, examples: Any, name: str, color: str, edge: str, marker: str
 ) -> None:
     if not hasattr(landscape, "locate"):
         raise ValueError(
@@ -92,7 +92,7 @@ def _scatter(
         s=size * (0.8 if marker == "D" else 1),
         c=color,
         marker=marker,
-        edgecolors=palette.EDGE,
+        edgecolors=edge,
         linewidths=0.045 * size**0.5 + 0.25,
         label=name,
         zorder=3,

@@ -54,7 +54,9 @@ def draw(
     ax.set_ylim(y[0], y[-1])
     bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.035, 1)))
     ticks = scale.ticks(low, high)
-    bar.set_ticks(ticks, labels=scale.labels(ticks))
+    bar.set_ticks(
+        ticks, labels=[label.replace("-", "\N{MINUS SIGN}") for label in scale.labels(ticks)]
+    )
     bar.minorticks_off()
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2.5, width=0.6, labelsize=8, labelcolor=palette.CAPTION)

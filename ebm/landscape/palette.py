@@ -1,7 +1,8 @@
-"""The colors: a blue field that recedes, data in orange, samples in pink, ink for the rest.
+"""The colors: a blue field that recedes, data in orange, samples white in magenta.
 
 Wells are dark and plains are pale, by lightness alone, so that the field reads in gray and
-to every kind of color vision. What lies on top has a white edge and shows on both.
+to every kind of color vision. What lies on top is light and dark at once, fill or edge, and
+so shows on both; data and samples differ in lightness and shape too.
 """
 
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 import numpy as np
 
 DATA = "#f08a00"
-SAMPLES = "#e0359a"
+DATA_EDGE = "#ffffff"
+SAMPLES = "#fff0fa"
+SAMPLES_EDGE = "#b0005f"
+PATHS = "#e0359a"
 INK = "#1c2733"
 CAPTION = "#66707a"
 MASKED = "#c4c0ba"

@@ -28,14 +28,14 @@ class Trajectories:
         over = {"clip_on": True, "zorder": 3}
         for path in paths.transpose(1, 0, 2):
             ax.plot(*path.T, color=palette.EDGE, linewidth=1.4, alpha=0.3, **over)
-            ax.plot(*path.T, color=palette.SAMPLES, linewidth=0.6, **over)
+            ax.plot(*path.T, color=palette.PATHS, linewidth=0.6, **over)
         ax.plot(
             *self.rejected.T, "x", color=palette.INK, markersize=3, markeredgewidth=0.6, zorder=2.8
         )
-        ring = {"s": 16, "edgecolors": palette.SAMPLES, "linewidths": 1.0, "zorder": 3.2}
+        ring = {"s": 16, "edgecolors": palette.PATHS, "linewidths": 1.0, "zorder": 3.2}
         ax.scatter(*paths[0].T, c=palette.EDGE, **ring)
         ring |= {"edgecolors": palette.EDGE, "linewidths": 0.6}
-        ax.scatter(*paths[-1].T, c=palette.SAMPLES, **ring)
+        ax.scatter(*paths[-1].T, c=palette.PATHS, **ring)
 
 
 def trajectories(chains: Any) -> Trajectories:
