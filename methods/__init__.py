@@ -1,19 +1,53 @@
 """Training methods, one file each; the folders are the map of the field."""
 
+from methods.clustering.deep_cluster import DeepCluster
+from methods.clustering.sela import SeLA
+from methods.clustering.swav import SwAV
 from methods.contrastive.adversarial import Adversarial
 from methods.contrastive.contrastive_divergence import ContrastiveDivergence
 from methods.contrastive.denoising_score_matching import DenoisingScoreMatching
+from methods.distillation.byol import BYOL
+from methods.distillation.dino import DINO
+from methods.distillation.simsiam import SimSiam
+from methods.joint_embedding.dcl import DCL
+from methods.joint_embedding.instance_discrimination import InstanceDiscrimination
+from methods.joint_embedding.moco import MoCo
+from methods.joint_embedding.moco_v3 import MoCoV3
+from methods.joint_embedding.pirl import PIRL
 from methods.joint_embedding.simclr import SimCLR
 from methods.latent.autoencoder import Autoencoder
+from methods.latent.gaussian_mixture import GaussianMixture
 from methods.latent.k_means import KMeans
+from methods.latent.pca import PCA
+from methods.latent.probabilistic_pca import ProbabilisticPCA
+from methods.redundancy.barlow_twins import BarlowTwins
+from methods.redundancy.tico import TiCo
 from methods.redundancy.vicreg import VICReg
+from methods.redundancy.w_mse import WMSE
 
 __all__ = [
+    "BYOL",
+    "DCL",
+    "DINO",
+    "PCA",
+    "PIRL",
+    "WMSE",
     "Adversarial",
     "Autoencoder",
+    "BarlowTwins",
     "ContrastiveDivergence",
+    "DeepCluster",
     "DenoisingScoreMatching",
+    "GaussianMixture",
+    "InstanceDiscrimination",
     "KMeans",
+    "MoCo",
+    "MoCoV3",
+    "ProbabilisticPCA",
+    "SeLA",
     "SimCLR",
+    "SimSiam",
+    "SwAV",
+    "TiCo",
     "VICReg",
 ]

@@ -9,6 +9,7 @@ from ebm.latent.finite import Draws, Enumeration, Finite, Grid
 from ebm.latent.free_energy import FreeEnergy, soft_minimum
 from ebm.latent.inference import Inference, Inferred
 from ebm.latent.langevin import Langevin
+from ebm.latent.mixtures import Diagonal, Full, Spherical
 from ebm.latent.proximal import ProximalDescent, soft_threshold
 
 __all__ = [
@@ -17,10 +18,12 @@ __all__ = [
     "Amortized",
     "ClosedForm",
     "Descent",
+    "Diagonal",
     "Draws",
     "Enumeration",
     "Finite",
     "FreeEnergy",
+    "Full",
     "Grid",
     "Inference",
     "Inferred",
@@ -28,6 +31,7 @@ __all__ = [
     "LatentEnergy",
     "ProximalDescent",
     "SparseCode",
+    "Spherical",
     "soft_minimum",
     "soft_threshold",
 ]

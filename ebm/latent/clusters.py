@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ebm import distributed
+from ebm.latent.moments import wide
 from ebm.shapes import Energies, Labels, Matrix, Points, Scalar
 
 ROWS = 1024
@@ -41,15 +42,15 @@ def lloyd(batches: Batches, centers: Matrix) -> tuple[Matrix, Scalar]:
     it never rises from pass to pass. An empty cluster takes the row that is farthest from
     its own center, as in scikit-learn.
     """
-    wide = _wide(centers)
-    shifts = torch.zeros_like(centers, dtype=wide)
+    dtype = wide(centers)
+    shifts = torch.zeros_like(centers, dtype=dtype)
     counts, error = shifts.new_zeros(len(centers)), shifts.new_zeros(())
     for rows in _rows(batches):
         labels = nearest(rows, centers)
         offsets = rows - centers[labels]
         shifts += torch.zeros_like(centers).index_add_(0, labels, offsets)
         counts += torch.bincount(labels, minlength=len(centers))
-        error += offsets.square().sum(dtype=wide)
+        error += offsets.square().sum(dtype=dtype)
     shifts, counts, error = (distributed.total(value) for value in (shifts, counts, error))
     distance = error / counts.sum()
     empty = (counts == 0).nonzero().flatten()
@@ -73,7 +74,7 @@ def plus_plus(batches: Batches, clusters: int) -> Matrix:
     trials = 2 + int(math.log(clusters))
     first = next(iter(batches))[0]
     # All draws at once: reading a DataLoader resets the default generator.
-    draws = torch.rand(clusters, trials, dtype=torch.float64).to(_wide(first))
+    draws = torch.rand(clusters, trials, dtype=torch.float64).to(wide(first))
     draws = distributed.total(draws.to(first.device) * (distributed.rank() == 0))
     masses = [torch.ones_like(rows[:, 0]) for rows in _rows(batches)]
     _enough(masses, clusters)
@@ -95,10 +96,6 @@ def plus_plus(batches: Batches, clusters: int) -> Matrix:
 def _rows(batches: Batches) -> Iterator[Tensor]:
     for x, *_ in batches:
         yield x.flatten(1)
-
-
-def _wide(x: Tensor) -> torch.dtype:
-    return torch.float32 if x.device.type == "mps" else torch.float64
 
 
 def _distances(x: Tensor, centers: Tensor) -> Tensor:

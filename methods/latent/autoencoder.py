@@ -17,8 +17,9 @@ Differs: trained end to end, without layer-wise pretraining; squared error.
 from torch import Tensor, nn
 
 from ebm import Method
-from ebm.latent.codec import codec_for, reconstruction
+from ebm.latent.codec import codec_for
 from ebm.shapes import Configurations, Energies
+from ebm.terms import Reconstruction
 
 
 class Autoencoder(Method):
@@ -32,6 +33,7 @@ class Autoencoder(Method):
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
+        self.reconstruction = Reconstruction()
 
     @classmethod
     def example(cls, data: Tensor, *, code: int | None = None, **hyper: object) -> "Autoencoder":
@@ -44,7 +46,7 @@ class Autoencoder(Method):
 
     def energy(self, x: Configurations) -> Energies:
         """Return the squared error of the reconstruction."""
-        return reconstruction(x, self.decoder(self.encoder(x)))
+        return self.reconstruction(x, self.decoder(self.encoder(x)))
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """Return the energy of the data."""
