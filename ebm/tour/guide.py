@@ -1,6 +1,5 @@
 """Train the tour's methods and picture what each has learned."""
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +76,7 @@ def data_sets() -> list[Set]:
     points = toy_data.two_moons(10_000, generator=generator)
     sets = [Set("two-moons", "two moons", points, points)]
     sets.append(_images("digits", "handwritten digits, 8 x 8", toy_data.digits, 1_500, 400))
-    if _has_fashion_mnist():  # the tour downloads nothing
+    if (toy_data.data_folder() / "FashionMNIST" / "raw").is_dir():  # nothing is downloaded
         fashion = ("fashion-mnist", "Fashion-MNIST, 28 x 28", toy_data.fashion_mnist)
         sets.append(_images(*fashion, 10_000, 2_000))
     return sets
@@ -114,17 +113,22 @@ def visit(kind: type[Method], stop: Stop, data: Set, *, quick: bool) -> page.Vis
 def surface_of(method: Method, data: Set) -> tuple[Any, str]:
     """Return a figure of the learned surface with the data on it, and what it shows."""
     energy, x = ebm.as_energy(method.energy), data.train
+    corners = _three(data) if x.ndim == 4 else ()
     words = "E(x)"
-    anchor = None
-    if ebm.energy.inputs(energy) > 1:
-        anchor = x[:1]
-        energy, words = energy.given(anchor), "E(x, y) to one fixed y"
-    if x.ndim == 2:
-        landscape = ebm.landscape.grid(energy, resolution=120, data=x[:2_000])
-        ax = ebm.landscape.draw(landscape, data=x[:800], samples=anchor)
-        return ax.figure, f"{words}; dark is low, orange are the data"
-    landscape = ebm.landscape.plane(energy, *_three(data), resolution=40, data=x[:300])
-    return ebm.landscape.draw(landscape).figure, f"{words} on the plane through three images"
+    pair = ebm.energy.inputs(energy) > 1
+    if pair:
+        anchor = corners[0][None] if corners else x[:1]
+        energy, words = energy.given(anchor), "E(x, y), y the first image"
+    if corners:
+        landscape = ebm.landscape.plane(energy, *corners, resolution=40, data=x[:300])
+        return ebm.landscape.draw(landscape).figure, f"{words}, on the plane through three images"
+    landscape = ebm.landscape.grid(energy, resolution=120, data=x[:2_000])
+    ax = ebm.landscape.draw(landscape, data=x[:800])
+    if pair:
+        words = "E(x, y), y the star"
+        star = {"marker": "*", "s": 260, "color": "white", "edgecolors": "black", "zorder": 4}
+        ax.scatter(*x[0].tolist(), **star)
+    return ax.figure, f"{words}; dark is low, orange are the data"
 
 
 def curve_of(history: History) -> Any:
@@ -148,13 +152,6 @@ def knn(train: Tensor, test: Tensor, data: Set) -> float:
     """Return the k-NN accuracy of features of the set's images."""
     labels: Any = data.train_labels
     return ebm.evaluation.knn_accuracy(train, labels, test, data.test_labels, k=20)  # pyright: ignore[reportArgumentType]
-
-
-def _has_fashion_mnist() -> bool:
-    import pooch
-
-    folder = Path(os.environ.get("EBM_DATA") or pooch.os_cache("ebm-framework"))
-    return (folder / "FashionMNIST" / "raw").is_dir()
 
 
 def _images(name: str, title: str, load: Any, train: int, test: int) -> Set:
