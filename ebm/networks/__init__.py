@@ -3,9 +3,12 @@
 from ebm.networks.batch_norm import BatchNorm
 from ebm.networks.conv_net import ConvNet
 from ebm.networks.convolutional import Convolutional
-from ebm.networks.for_data import decoder_for, encoder_for
+from ebm.networks.for_data import decoder_for, encoder_for, features_of
 from ebm.networks.mlp import MLP
 from ebm.networks.projector import Predictor, Projector
+from ebm.networks.prototypes import Prototypes
+from ebm.networks.resnet import ResNet18
+from ebm.networks.vit import ViT
 
 __all__ = [
     "MLP",
@@ -14,6 +17,10 @@ __all__ = [
     "Convolutional",
     "Predictor",
     "Projector",
+    "Prototypes",
+    "ResNet18",
+    "ViT",
     "decoder_for",
     "encoder_for",
+    "features_of",
 ]

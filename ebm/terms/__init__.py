@@ -7,6 +7,7 @@ from ebm.terms.cross_correlation import CrossCorrelation
 from ebm.terms.decoupled import Decoupled
 from ebm.terms.distillation import Distillation
 from ebm.terms.info_nce import InfoNCE
+from ebm.terms.instance_contrast import InstanceContrast
 from ebm.terms.invariance import Invariance
 from ebm.terms.nt_xent import NTXent
 from ebm.terms.reconstruction import Reconstruction
@@ -27,6 +28,7 @@ __all__ = [
     "Decoupled",
     "Distillation",
     "InfoNCE",
+    "InstanceContrast",
     "Invariance",
     "NTXent",
     "Reconstruction",

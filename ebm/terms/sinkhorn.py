@@ -15,7 +15,8 @@ def sinkhorn(scores: Tensor, *, epsilon: float = 0.05, iterations: int = 3) -> M
     Q = diag(u) exp(scores / epsilon) diag(v), with v and u found in turn, the prototypes
     first and the examples last, over the batch of all processes, without a gradient. The
     kernel is made once and never copied: the iterations only move u and v. Each prototype's
-    largest score is subtracted first, which the first normalization undoes exactly.
+    largest score is subtracted first, which the first normalization undoes exactly, then each
+    example's, which its start u undoes: no row or column can underflow.
 
     Reference: Cuturi, "Sinkhorn distances", NeurIPS 2013; Caron et al., "SwAV", NeurIPS 2020,
     arXiv:2006.09882, eq. 3 and appendix A.
@@ -29,8 +30,9 @@ def sinkhorn(scores: Tensor, *, epsilon: float = 0.05, iterations: int = 3) -> M
     checks.positive("epsilon", epsilon)
     with torch.no_grad():
         kernel = scores.detach() - distributed.largest(scores.amax(dim=0))
-        kernel.div_(epsilon).exp_()
-        examples = kernel.new_ones(len(kernel))
+        nearest = kernel.amax(dim=1)
+        kernel.sub_(nearest[:, None]).div_(epsilon).exp_()
+        examples = (nearest / epsilon).exp()
         share = len(kernel) * distributed.world() / kernel.shape[1]
         prototypes = kernel.new_ones(kernel.shape[1])
         for _ in range(checks.count("iterations", iterations)):

@@ -13,7 +13,6 @@ Differs: the two directions are averaged, as in the paper, where the authors' co
 each view is a forward pass of its own, so that batch norm sees one view at a time.
 """
 
-
 from torch import Tensor, nn
 
 from ebm import Method, checks, networks, terms
@@ -52,8 +51,8 @@ class SimCLR(Method):
         temperature: float = 0.2,
     ) -> "SimCLR":
         """Return a small instance for points, pictures or a pair of views."""
-        encoder = encoder or networks.encoder_for(data[0] if isinstance(data, tuple) else data)
-        features: int = encoder.features  # pyright: ignore[reportAssignmentType]
+        encoder = encoder or networks.encoder_for(data)
+        features = networks.features_of(encoder)
         projector = networks.Projector([features, features, dim])
         return cls(encoder, projector, temperature=temperature)
 

@@ -16,7 +16,6 @@ over dimensions and V over the views: `VICReg.paper(...)`. solo-learn sums V ove
 `VICReg.solo(...)`. On the same embeddings the three values differ.
 """
 
-
 from torch import Tensor, nn
 
 from ebm import Method, checks, networks, terms
@@ -114,8 +113,8 @@ class VICReg(Method):
         covariance_weight: float = 1.0,
     ) -> "VICReg":
         """Return a small instance for points, pictures or a pair of views."""
-        encoder = encoder or networks.encoder_for(data[0] if isinstance(data, tuple) else data)
-        features: int = encoder.features  # pyright: ignore[reportAssignmentType]
+        encoder = encoder or networks.encoder_for(data)
+        features = networks.features_of(encoder)
         return cls(
             encoder,
             networks.Projector([features, dim, dim]),

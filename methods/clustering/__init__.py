@@ -1,0 +1,1 @@
+"""Joint-embedding methods that compare assignments to clusters."""

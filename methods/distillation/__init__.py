@@ -1,0 +1,1 @@
+"""Joint-embedding methods that learn from a slower copy of themselves: no negatives."""
