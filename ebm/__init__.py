@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ebm import energies, landscape, latent, memory, networks, samplers, terms, traits
+from ebm import energies, landscape, latent, memory, networks, samplers, terms, traits, views
 from ebm.energy import Energy, as_energy, frozen, mixture, score
 from ebm.method import Method
 from ebm.training import Divergence, History, fit, load, save_encoder
@@ -35,6 +35,7 @@ __all__ = [
     "score",
     "terms",
     "traits",
+    "views",
 ]
 
 

@@ -145,7 +145,7 @@ def accuracy(method: Method, data: Set) -> float | None:
             torch.cat([method.encode(x) for x in images.split(1_000)])  # pyright: ignore[reportCallIssue]
             for images in (data.train, data.test)
         ]
-    return knn(*encoded, data)
+    return knn(encoded[0], encoded[1], data)
 
 
 def knn(train: Tensor, test: Tensor, data: Set) -> float:
