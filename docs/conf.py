@@ -7,6 +7,8 @@ import re
 import shutil
 from pathlib import Path
 
+from sphinx.errors import ExtensionError
+
 import ebm
 
 HERE = Path(__file__).parent
@@ -74,6 +76,7 @@ nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / "executed" / _digest())
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_execution_timeout = 120
 nb_merge_streams = True
 nb_output_stderr = "remove"  # progress bars
@@ -115,6 +118,16 @@ def _copy_notebooks(app, exception):
                 shutil.copyfile(_executed(app, page), target)
 
 
+def _offline(app, exception):
+    """Refuse pages that load anything from elsewhere: they must read well without a network."""
+    if exception is None and app.builder.format == "html":
+        foreign = re.compile(r"""<(?:script|link|img)[^>]*(?:src|href)=["'](https?:)?//[^>]*>""")
+        for path in Path(app.outdir).rglob("*.html"):
+            found = foreign.search(path.read_text())
+            if found:
+                raise ExtensionError(f"{path} loads {found.group()}. Bundle it in docs/_static.")
+
+
 def _executed(app, page):
     return Path(app.outdir).parent / "jupyter_execute" / f"{page}.ipynb"
 
@@ -125,3 +138,4 @@ def setup(app):
     app.connect("autodoc-process-docstring", _plain, priority=400)  # before napoleon
     app.connect("html-page-context", _notebook)
     app.connect("build-finished", _copy_notebooks)
+    app.connect("build-finished", _offline)
