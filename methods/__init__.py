@@ -4,8 +4,19 @@ from methods.clustering.deep_cluster import DeepCluster
 from methods.clustering.sela import SeLA
 from methods.clustering.swav import SwAV
 from methods.contrastive.adversarial import Adversarial
+from methods.contrastive.conditional_noise_contrastive_estimation import (
+    ConditionalNoiseContrastiveEstimation,
+)
 from methods.contrastive.contrastive_divergence import ContrastiveDivergence
 from methods.contrastive.denoising_score_matching import DenoisingScoreMatching
+from methods.contrastive.maximum_likelihood import MaximumLikelihood
+from methods.contrastive.noise_contrastive_estimation import NoiseContrastiveEstimation
+from methods.contrastive.persistent_contrastive_divergence import PersistentContrastiveDivergence
+from methods.contrastive.ranking_noise_contrastive_estimation import (
+    RankingNoiseContrastiveEstimation,
+)
+from methods.contrastive.score_matching import ScoreMatching
+from methods.contrastive.sliced_score_matching import SlicedScoreMatching
 from methods.distillation.byol import BYOL
 from methods.distillation.dino import DINO
 from methods.distillation.simsiam import SimSiam
@@ -35,18 +46,25 @@ __all__ = [
     "Adversarial",
     "Autoencoder",
     "BarlowTwins",
+    "ConditionalNoiseContrastiveEstimation",
     "ContrastiveDivergence",
     "DeepCluster",
     "DenoisingScoreMatching",
     "GaussianMixture",
     "InstanceDiscrimination",
     "KMeans",
+    "MaximumLikelihood",
     "MoCo",
     "MoCoV3",
+    "NoiseContrastiveEstimation",
+    "PersistentContrastiveDivergence",
     "ProbabilisticPCA",
+    "RankingNoiseContrastiveEstimation",
+    "ScoreMatching",
     "SeLA",
     "SimCLR",
     "SimSiam",
+    "SlicedScoreMatching",
     "SwAV",
     "TiCo",
     "VICReg",

@@ -182,3 +182,84 @@ def test_denoising_trains_from_its_example():
     history = ebm.fit(method, data, steps=40, seed=0, progress=False)
     assert history["denoising"][-10:].mean() < history["denoising"][:10].mean()
     assert method.energy(data[:4]).shape == (4,)
+
+
+# Exact and sliced score matching.
+
+
+@pytest.mark.parametrize("dim", [1, 2, 8])
+@pytest.mark.parametrize(
+    "make",
+    [
+        methods.ScoreMatching,
+        methods.SlicedScoreMatching,
+        lambda e: methods.SlicedScoreMatching(e, variance_reduced=False),
+    ],
+    ids=["exact", "sliced", "plain slices"],
+)
+def test_exact_and_sliced_matching_have_their_optimum_at_the_precision(dim, make):
+    x = second_moments(dim)
+    energy = Precision()
+    method = make(energy)
+    # Every pair of a point and a direction, directions +-sqrt(d) e_i: E[v v^T] = I exactly.
+    pairs = (x.repeat_interleave(2 * dim, 0), x.repeat(2 * dim, 1)[None])
+    given = pairs if isinstance(method, methods.SlicedScoreMatching) else (x,)
+    loss = sum(v.mean() for v in method.terms(*given).values())
+    torch.testing.assert_close(loss.item(), -dim / 2, rtol=32 * EPS, atol=0)
+    for gradient in torch.autograd.grad(loss, list(energy.parameters())):
+        assert gradient.abs() < 32 * EPS * dim
+    energy.a.data.fill_(3.0)
+    energy.b.data.fill_(0.5)
+    descend(energy, lambda: sum(v.mean() for v in method.terms(*given).values()))
+    assert energy.a.item() == pytest.approx(1.0, abs=1e-6)
+    assert energy.b.item() == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("cls", [methods.ScoreMatching, methods.SlicedScoreMatching])
+def test_exact_and_sliced_matching_have_their_optimum_at_a_skewed_density(cls):
+    truth = Skewed()
+    x = torch.linspace(-12, 14, 2001, dtype=torch.float64)[:, None]
+    weight = torch.softmax(-truth(x), 0)  # sums over even spacing converge at once
+    mix = nn.Parameter(torch.zeros(3, dtype=torch.float64))
+    method = cls(lambda x: truth(x) + (mix * torch.cat([x, x**2, x.sin()], -1)).sum(-1))
+
+    def gradient():
+        loss = sum((weight * v).sum() for v in method.terms(x).values())
+        return torch.autograd.grad(loss, mix)[0]
+
+    assert gradient().abs().max() < 1e-8
+    with torch.no_grad():
+        mix[0] = 0.01
+    assert gradient()[0].item() == pytest.approx(0.01, rel=1e-6)
+
+
+def test_the_divergence_is_the_trace_of_second_derivatives_not_divided_by_the_dimension():
+    a = torch.tensor([[2.0, 0.7], [0.7, 0.5]], dtype=torch.float64)
+    method = methods.ScoreMatching(lambda x: ((x @ a) * x).sum(-1) / 2)
+    x = torch.randn(5, 2, dtype=torch.float64)
+    terms = method.terms(x)
+    torch.testing.assert_close(terms["divergence"], torch.full((5,), -2.5, dtype=torch.float64))
+    torch.testing.assert_close(terms["score"], (x @ a).square().sum(-1) / 2)
+
+
+def test_signs_see_the_trace_of_a_diagonal_exactly():
+    scale = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    energy = lambda x: (scale * x.square()).sum(-1) / 2  # noqa: E731
+    terms = methods.SlicedScoreMatching(energy).terms(torch.randn(4, 3, dtype=torch.float64))
+    torch.testing.assert_close(terms["divergence"], torch.full((4,), -6.0, dtype=torch.float64))
+
+
+def test_more_slices_are_averaged_not_summed():
+    energy, x = Precision(), torch.randn(6, 2, dtype=torch.float64)
+    one, many = (methods.SlicedScoreMatching(energy, slices=k).terms(x) for k in (1, 9))
+    torch.testing.assert_close(one, many)
+
+
+@pytest.mark.parametrize("cls", [methods.ScoreMatching, methods.SlicedScoreMatching])
+@pytest.mark.parametrize("shape", [(2,), (1, 3, 3)])
+def test_matching_trains_from_its_example_on_points_and_images(cls, shape):
+    data = torch.randn(64, *shape)
+    method = cls.example(data)
+    history = ebm.fit(method, data, steps=3, batch_size=16, seed=0, progress=False)
+    assert history.names == ["score", "divergence"]
+    assert method.energy(data).shape == (64,)

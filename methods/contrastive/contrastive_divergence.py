@@ -28,9 +28,9 @@ import torch
 from torch import Tensor
 
 from ebm import Energy, Method, as_energy, checks, energies
+from ebm.contrast import contrast
 from ebm.memory import Replay
 from ebm.samplers import MALA, Langevin, Sampler
-from ebm.terms.contrast import contrast
 
 
 class ContrastiveDivergence(Method):
