@@ -27,10 +27,18 @@ from methods.joint_embedding.moco_v3 import MoCoV3
 from methods.joint_embedding.pirl import PIRL
 from methods.joint_embedding.simclr import SimCLR
 from methods.latent.autoencoder import Autoencoder
+from methods.latent.contractive_autoencoder import ContractiveAutoencoder
+from methods.latent.denoising_autoencoder import DenoisingAutoencoder
 from methods.latent.gaussian_mixture import GaussianMixture
 from methods.latent.k_means import KMeans
+from methods.latent.lista import LISTA
 from methods.latent.pca import PCA
+from methods.latent.predictive_sparse_decomposition import PredictiveSparseDecomposition
 from methods.latent.probabilistic_pca import ProbabilisticPCA
+from methods.latent.sparse_autoencoder import SparseAutoencoder
+from methods.latent.sparse_coding import SparseCoding
+from methods.latent.target_propagation import TargetPropagation
+from methods.latent.variational_autoencoder import VariationalAutoencoder
 from methods.redundancy.barlow_twins import BarlowTwins
 from methods.redundancy.tico import TiCo
 from methods.redundancy.vicreg import VICReg
@@ -40,6 +48,7 @@ __all__ = [
     "BYOL",
     "DCL",
     "DINO",
+    "LISTA",
     "PCA",
     "PIRL",
     "WMSE",
@@ -47,8 +56,10 @@ __all__ = [
     "Autoencoder",
     "BarlowTwins",
     "ConditionalNoiseContrastiveEstimation",
+    "ContractiveAutoencoder",
     "ContrastiveDivergence",
     "DeepCluster",
+    "DenoisingAutoencoder",
     "DenoisingScoreMatching",
     "GaussianMixture",
     "InstanceDiscrimination",
@@ -58,6 +69,7 @@ __all__ = [
     "MoCoV3",
     "NoiseContrastiveEstimation",
     "PersistentContrastiveDivergence",
+    "PredictiveSparseDecomposition",
     "ProbabilisticPCA",
     "RankingNoiseContrastiveEstimation",
     "ScoreMatching",
@@ -65,7 +77,11 @@ __all__ = [
     "SimCLR",
     "SimSiam",
     "SlicedScoreMatching",
+    "SparseAutoencoder",
+    "SparseCoding",
     "SwAV",
+    "TargetPropagation",
     "TiCo",
     "VICReg",
+    "VariationalAutoencoder",
 ]

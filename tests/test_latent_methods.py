@@ -293,3 +293,246 @@ class TestGaussianMixture:
             methods.GaussianMixture(3, start=torch.randn(2, 2))
         with pytest.raises(ValueError, match=r"Call ebm\.fit"):
             methods.GaussianMixture(3).energy(torch.randn(2, 2))
+
+
+EXAMPLES = [
+    methods.Autoencoder,
+    methods.DenoisingAutoencoder,
+    methods.ContractiveAutoencoder,
+    methods.SparseAutoencoder,
+    methods.VariationalAutoencoder,
+    methods.TargetPropagation,
+    methods.SparseCoding,
+    methods.LISTA,
+    methods.PredictiveSparseDecomposition,
+]
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 8, 8)])
+@pytest.mark.parametrize("kind", EXAMPLES, ids=lambda kind: kind.__name__)
+def test_examples_learn_points_and_images(kind, shape):
+    x = torch.randn(64, *shape)
+    method = kind.example(x)
+    before = method.energy(x)
+    assert before.shape == (64,)
+    torch.testing.assert_close(method.energy(x[:3]), before[:3], rtol=1e-4, atol=1e-3)
+    history = ebm.fit(
+        method, x, steps=12, batch_size=64, seed=0, progress=False,
+        optimizer=lambda method: torch.optim.Adam(method.parameters(), 5e-3),
+    )  # fmt: skip
+    if kind is not methods.LISTA:  # it learns the codes, not their energy
+        assert method.energy(x).mean() < before.mean()
+    assert history.total[-3:].mean() < history.total[:3].mean()
+    assert len(method.encode(x)) == 64
+    assert ebm.score(method.energy, x).shape == x.shape
+
+
+class TestDenoisingAutoencoder:
+    def test_the_best_denoiser_is_a_step_along_the_score(self):
+        # Data at -1 and 2: r*(x) = sum of the points weighted by their smoothed densities.
+        points, sigma = torch.tensor([[-1.0], [2.0]], dtype=torch.float64), 0.7
+
+        class Best(torch.nn.Module):
+            def forward(self, x):
+                weights = torch.softmax(-(x - points.T).square() / (2 * sigma**2), 1)
+                return weights @ points
+
+        method = methods.DenoisingAutoencoder(torch.nn.Identity(), Best(), sigma=sigma)
+        x = torch.linspace(-3, 4, 50, dtype=torch.float64)[:, None]
+
+        def smoothed(x):
+            return -torch.logsumexp(-(x - points.T).square() / (2 * sigma**2), 1)
+
+        torch.testing.assert_close(method.score(x), ebm.score(smoothed, x), rtol=0, atol=1e-12)
+        expected = sigma**4 * method.score(x).square().sum(1)
+        torch.testing.assert_close(method.energy(x), expected)
+
+    def test_training_finds_the_shrinkage_of_a_gaussian(self):
+        # On N(0, 1) the best linear denoiser multiplies by 1 / (1 + sigma^2).
+        decoder = torch.nn.Linear(1, 1, bias=False)
+        method = methods.DenoisingAutoencoder(torch.nn.Identity(), decoder, sigma=0.8)
+        ebm.fit(
+            method, torch.randn(20_000, 1), steps=400, batch_size=1000, seed=0, progress=False,
+            optimizer=lambda method: torch.optim.Adam(method.parameters(), 1e-2),
+        )  # fmt: skip
+        assert decoder.weight.item() == pytest.approx(1 / 1.64, abs=0.02)
+
+
+def test_contraction_equals_the_closed_form_of_a_sigmoid_layer():
+    layer = torch.nn.Linear(5, 3).double()
+    encoder = torch.nn.Sequential(layer, torch.nn.Sigmoid())
+    x = torch.randn(7, 5, dtype=torch.float64)
+    h = encoder(x)
+    expected = (h * (1 - h)).square() @ layer.weight.square().sum(1)
+    own = ebm.latent.contraction(encoder, x)
+    torch.testing.assert_close(own, expected, rtol=1e-12, atol=0)
+    own.sum().backward()
+    assert layer.weight.grad is not None
+    with torch.no_grad():
+        torch.testing.assert_close(ebm.latent.contraction(encoder, x).detach(), expected)
+
+
+class TestSparseAutoencoder:
+    def test_columns_stay_in_the_unit_ball(self):
+        x = torch.randn(64, 6)
+        method = methods.SparseAutoencoder.example(x)
+        ebm.fit(method, x, steps=20, batch_size=32, seed=0, progress=False)
+        assert method.decoder[0].weight.norm(dim=0).max() <= 1 + 1e-6
+
+    def test_top_k_keeps_k_entries(self):
+        z = torch.tensor([[0.1, 3.0, -5.0, 2.0]], requires_grad=True)
+        sparse = ebm.latent.TopK(2)(z)
+        assert sparse.tolist() == [[0.0, 3.0, 0.0, 2.0]]
+        sparse.sum().backward()
+        assert z.grad.tolist() == [[0.0, 1.0, 0.0, 1.0]]
+        with pytest.raises(ValueError, match="count must be at most the width of the code"):
+            ebm.latent.TopK(5)(z)
+        encoder = torch.nn.Sequential(torch.nn.Linear(4, 12), ebm.latent.TopK(3))
+        method = methods.SparseAutoencoder(encoder, torch.nn.Linear(12, 4), sparsity_weight=0.0)
+        assert (method.encode(torch.randn(5, 4)) != 0).sum(1).tolist() == [3] * 5
+
+    def test_kl_is_zero_at_the_rate_and_belongs_to_the_batch(self):
+        penalty = ebm.latent.KLSparsity(0.2)
+        z = torch.full((4, 3), 0.2)
+        assert penalty(z).item() == pytest.approx(0, abs=1e-6)
+        other = torch.tensor([[0.5], [0.1]])
+        expected = 0.2 * np.log(0.2 / 0.3) + 0.8 * np.log(0.8 / 0.7)
+        assert penalty(other).item() == pytest.approx(expected, rel=1e-5)
+        encoder = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Sigmoid())
+        method = methods.SparseAutoencoder(encoder, torch.nn.Linear(8, 4), penalty)
+        x = torch.randn(5, 4)
+        assert method.terms(x)["sparsity"].shape == ()
+        torch.testing.assert_close(method.energy(x), method.terms(x)["reconstruction"])
+
+    def test_l1_is_part_of_the_energy(self):
+        x = torch.randn(5, 4)
+        method = methods.SparseAutoencoder.example(x)
+        torch.testing.assert_close(method.energy(x), sum(method.terms(x).values()))
+
+
+class TestVariationalAutoencoder:
+    def test_bound_is_tight_for_the_posterior_of_a_linear_decoder(self):
+        # p(x) = N(0, W W^T + s I); q is the exact posterior where W^T W is diagonal.
+        weights = torch.linalg.qr(torch.randn(5, 2, dtype=torch.float64)).Q
+        weights = weights * torch.tensor([2.0, 0.5])
+        variance = 0.3
+        decoder = torch.nn.Linear(2, 5, bias=False).double()
+        decoder.weight = torch.nn.Parameter(weights)
+        precision = weights.square().sum(0) / variance + 1
+
+        class Posterior(torch.nn.Module):
+            def forward(self, x):
+                mean = x @ weights / variance / precision
+                return torch.cat([mean, -precision.log().expand_as(mean)], 1)
+
+        method = methods.VariationalAutoencoder(Posterior(), decoder, variance=variance)
+        x = torch.randn(6, 5, dtype=torch.float64)
+        covariance = weights @ weights.T + variance * torch.eye(5, dtype=torch.float64)
+        exact = -torch.distributions.MultivariateNormal(x.new_zeros(5), covariance).log_prob(x)
+        torch.testing.assert_close(method.energy(x), exact, rtol=1e-12, atol=1e-12)
+        # Any other q lies above, by KL(q | posterior).
+        shift = 0.4
+        mean, log_variance = method.posterior(x)
+        method.posterior = lambda x: (mean + shift, log_variance)
+        gap = (shift**2 * precision).sum() / 2
+        torch.testing.assert_close(method.energy(x) - exact, gap.expand(6), rtol=1e-10, atol=0)
+
+    def test_divergence_equals_torch_distributions(self):
+        x = torch.randn(9, 3)
+        method = methods.VariationalAutoencoder.example(x)
+        mean, log_variance = method.posterior(x)
+        q = torch.distributions.Normal(mean, (log_variance / 2).exp())
+        expected = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0))
+        torch.testing.assert_close(method.terms(x)["divergence"], expected.sum(1))
+        assert (method.terms(x)["divergence"] >= 0).all()
+
+
+class TestSparseCoding:
+    def test_atoms_stay_in_the_unit_ball_and_the_envelope_moves_them(self):
+        x = torch.randn(64, 6, dtype=torch.float64)
+        method = methods.SparseCoding.example(x).double()
+        z = method.infer(x)
+        (own,) = torch.autograd.grad(method.energy(x).mean(), method.code.atoms)
+        residual = z @ method.code.atoms - x
+        torch.testing.assert_close(own, (z.T @ residual / 64).detach())
+        for _ in range(3):
+            with torch.no_grad():
+                method.code.atoms += 0.5 * torch.randn_like(method.code.atoms)
+            method.after_step()
+            assert method.code.atoms.norm(dim=1).max() <= 1 + 1e-12
+
+    def test_recovers_planted_atoms(self):
+        generator = torch.Generator().manual_seed(0)
+        atoms = torch.linalg.qr(torch.randn(8, 8, generator=generator)).Q
+        z = torch.randn(2000, 8, generator=generator)
+        z *= torch.rand(2000, 8, generator=generator) < 0.2
+        method = methods.SparseCoding.example(z @ atoms, atoms=8)
+        ebm.fit(
+            method, z @ atoms, steps=150, batch_size=250, seed=0, progress=False,
+            optimizer=lambda method: torch.optim.Adam(method.parameters(), 5e-2),
+        )  # fmt: skip
+        match = (method.code.atoms @ atoms.T).abs().amax(0)
+        assert match.min() > 0.9
+
+
+class TestLISTA:
+    def test_untrained_layers_are_steps_of_ista(self):
+        generator = torch.Generator().manual_seed(0)
+        atoms = torch.randn(30, 12, generator=generator, dtype=torch.float64)
+        code = ebm.latent.SparseCode(atoms / atoms.norm(dim=1, keepdim=True))
+        x = torch.randn(9, 12, generator=generator, dtype=torch.float64)
+        network = ebm.latent.UnrolledISTA(code, 10)
+        z = code.start(x)
+        for own in network.every_layer(x):
+            z = code.proximal_step(x)(z)
+            torch.testing.assert_close(own, z, rtol=0, atol=1e-14)
+        torch.testing.assert_close(network(x), z)
+        single = network.float()(x.float())
+        torch.testing.assert_close(single, z.float(), rtol=0, atol=5e-6)
+
+    def test_training_beats_ista_of_the_same_depth(self, digits):
+        x = digits.float()
+        x = x / x.norm(dim=1, keepdim=True)
+        method = methods.LISTA.example(x, atoms=64, layers=2)
+        best = method.code.infer(x)
+        before = (method.encode(x) - best).square().sum(1).mean()
+        assert (method.energy(x) >= method.code.free_energy(x) - 1e-5).all()
+        ebm.fit(method, (x, best), steps=150, seed=0, progress=False)
+        after = (method.encode(x) - best).square().sum(1).mean()
+        assert after < 0.6 * before
+        assert not method.code.atoms.requires_grad
+
+    def test_energy_can_be_the_loss(self):
+        x = torch.randn(20, 4)
+        code = methods.LISTA.example(x).code
+        method = methods.LISTA(code, code_weight=0.0, energy_weight=2.0)
+        terms = method.terms(x)
+        assert list(terms) == ["energy"]
+        torch.testing.assert_close(terms["energy"], 2 * method.energy(x))
+
+
+class TestTargets:
+    @pytest.mark.parametrize(
+        "kind", [methods.TargetPropagation, methods.PredictiveSparseDecomposition]
+    )
+    def test_the_code_is_inferred_from_the_prediction_and_held_constant(self, kind):
+        x = torch.randn(16, 4)
+        method = kind.example(x)
+        latent = method.latent if kind is methods.TargetPropagation else method.code
+        z = method.infer(x)
+        assert not z.requires_grad
+        assert (latent(x, z) <= latent(x, method.encode(x)) + 1e-6).all()
+        torch.testing.assert_close(sum(method.terms(x).values()), method.energy(x))
+        # The encoder's gradient comes from the prediction alone.
+        encoder = list(method.encoder.parameters())
+        whole = torch.autograd.grad(sum(method.terms(x).values()).sum(), encoder)
+        alone = torch.autograd.grad(method.terms(x)["prediction"].sum(), encoder)
+        torch.testing.assert_close(whole, alone)
+
+    def test_psd_is_twice_sparse_coding_with_half_the_sparsity(self):
+        atoms, x, z = torch.randn(6, 4), torch.randn(5, 4), torch.randn(5, 6)
+        psd = ebm.latent.PredictiveSparseCode(
+            atoms, torch.nn.Linear(4, 6), sparsity_weight=0.4, prediction_weight=0.0
+        )
+        twice = 2 * ebm.latent.SparseCode(atoms, sparsity_weight=0.2)(x, z)
+        torch.testing.assert_close(psd(x, z), twice)

@@ -10,9 +10,13 @@ from ebm.latent.free_energy import FreeEnergy, soft_minimum
 from ebm.latent.inference import Inference, Inferred
 from ebm.latent.langevin import Langevin
 from ebm.latent.mixtures import Diagonal, Full, Spherical
+from ebm.latent.penalties import L1, KLSparsity, TopK, contraction
+from ebm.latent.predictive import PredictiveCode, PredictiveSparseCode, TanhEncoder
 from ebm.latent.proximal import ProximalDescent, soft_threshold
+from ebm.latent.unrolled import UnrolledISTA
 
 __all__ = [
+    "L1",
     "LBFGS",
     "Adam",
     "Amortized",
@@ -27,11 +31,18 @@ __all__ = [
     "Grid",
     "Inference",
     "Inferred",
+    "KLSparsity",
     "Langevin",
     "LatentEnergy",
+    "PredictiveCode",
+    "PredictiveSparseCode",
     "ProximalDescent",
     "SparseCode",
     "Spherical",
+    "TanhEncoder",
+    "TopK",
+    "UnrolledISTA",
+    "contraction",
     "soft_minimum",
     "soft_threshold",
 ]

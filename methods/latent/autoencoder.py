@@ -36,9 +36,9 @@ class Autoencoder(Method):
         self.reconstruction = Reconstruction()
 
     @classmethod
-    def example(cls, data: Tensor, *, code: int | None = None, **hyper: object) -> "Autoencoder":
+    def example(cls, data: Tensor, *, code: int | None = None) -> "Autoencoder":
         """Return a small instance for points or images; `code` is the bottleneck's width."""
-        return cls(*codec_for(data, code), **hyper)
+        return cls(*codec_for(data, code))
 
     def encode(self, x: Configurations) -> Tensor:
         """Return the codes."""

@@ -69,9 +69,22 @@ class GaussianMixture(Method):
         self.first = start
 
     @classmethod
-    def example(cls, data: Tensor, **hyper: object) -> "GaussianMixture":
+    def example(
+        cls,
+        data: Tensor,
+        *,
+        components: int = 8,
+        covariance: Covariance = Full(),  # noqa: B008 - frozen
+        variance_floor: float = 1e-6,
+        tolerance: float = 1e-6,
+    ) -> "GaussianMixture":
         """Return a small instance for data of any shape."""
-        return cls(**{"components": min(8, len(data))} | hyper)  # pyright: ignore[reportArgumentType]
+        return cls(
+            min(components, len(data)),
+            covariance=covariance,
+            variance_floor=variance_floor,
+            tolerance=tolerance,
+        )
 
     @property
     def mixture(self) -> Mixture:

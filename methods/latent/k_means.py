@@ -54,9 +54,9 @@ class KMeans(Method):
             self.centers = start.detach().clone()
 
     @classmethod
-    def example(cls, data: Tensor, **hyper: object) -> "KMeans":
+    def example(cls, data: Tensor, *, clusters: int = 16, tolerance: float = 0.0) -> "KMeans":
         """Return a small instance for data of any shape."""
-        return cls(**{"clusters": min(16, len(data))} | hyper)  # pyright: ignore[reportArgumentType]
+        return cls(min(clusters, len(data)), tolerance=tolerance)
 
     def infer(self, x: Tensor) -> Labels:
         """Return the index of the nearest center of each example."""

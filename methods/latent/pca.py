@@ -44,9 +44,11 @@ class PCA(Method):
             late_buffer(self, name)
 
     @classmethod
-    def example(cls, data: Tensor, **hyper: int) -> "PCA":
+    def example(cls, data: Tensor, *, components: int | None = None) -> "PCA":
         """Return a small instance for data of any shape."""
-        return cls(**{"components": max(1, min(16, data[0].numel() // 2))} | hyper)
+        if components is None:
+            components = max(1, min(16, data[0].numel() // 2))
+        return cls(components)
 
     def encode(self, x: Tensor) -> Codes:
         """Return the coordinates in the subspace."""

@@ -49,9 +49,11 @@ class ProbabilisticPCA(Method):
             late_buffer(self, name)
 
     @classmethod
-    def example(cls, data: Tensor, **hyper: int) -> "ProbabilisticPCA":
+    def example(cls, data: Tensor, *, components: int | None = None) -> "ProbabilisticPCA":
         """Return a small instance for data of any shape."""
-        return cls(**{"components": max(1, min(16, data[0].numel() // 2))} | hyper)
+        if components is None:
+            components = max(1, min(16, data[0].numel() // 2))
+        return cls(components)
 
     def encode(self, x: Tensor) -> Codes:
         """Return the mean of the posterior of z."""
