@@ -8,7 +8,6 @@ as indices, pass through.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -453,7 +452,7 @@ class Recipe(nn.Sequential):
         strength: float = 1.0,
         blur: float = 0.5,
         generator: torch.Generator | None = None,
-    ) -> Self:
+    ) -> "Recipe":
         """Return SimCLR's view; its CIFAR-10 runs have strength 0.5 and no blur.
 
         Reference: Chen et al., arXiv:2002.05709, appendix A and B.9.
@@ -463,7 +462,7 @@ class Recipe(nn.Sequential):
         return cls(size, jitter=jitter, blur=blur, generator=generator)
 
     @classmethod
-    def moco(cls, size: int, *, generator: torch.Generator | None = None) -> Self:
+    def moco(cls, size: int, *, generator: torch.Generator | None = None) -> "Recipe":
         """Return the view of MoCo version 2 (arXiv:2003.04297)."""
         jitter = (0.4, 0.4, 0.4, 0.1)
         return cls(size, scale=(0.2, 1.0), jitter=jitter, generator=generator)

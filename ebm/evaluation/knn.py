@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ebm import checks
+from ebm.evaluation.labeled import labeled
 
 CHUNK = 2**22
 
@@ -39,17 +40,10 @@ def knn_accuracy(
     """
     k, n = min(checks.count("k", k), len(train_features)), len(train_features)
     checks.positive("temperature", temperature)
-    train, test = train_features.flatten(1), test_features.flatten(1)
-    _fitting(train, train_labels, "train")
-    _fitting(test, test_labels, "test")
-    if train.shape[1] != test.shape[1]:
-        raise ValueError(
-            f"test_features must have {train.shape[1]} features, as train_features, got "
-            f"{test.shape[1]}. Encode both with the same encoder."
-        )
+    train, test = labeled(train_features, train_labels, test_features, test_labels)
     with torch.no_grad(), torch.autocast(train.device.type, enabled=False):
-        bank = functional.normalize(train.detach().float(), dim=-1)
-        queries = functional.normalize(test.detach().float(), dim=-1)
+        bank = functional.normalize(train, dim=-1)
+        queries = functional.normalize(test, dim=-1)
         classes = int(train_labels.max()) + 1
         right = 0
         for rows, labels in zip(
@@ -61,12 +55,3 @@ def knn_accuracy(
             votes.scatter_add_(1, train_labels[index], weights)
             right += int((votes.argmax(dim=1) == labels).sum())
     return right / len(test)
-
-
-def _fitting(features: Tensor, labels: Tensor, name: str) -> None:
-    if len(features) == 0 or labels.shape != (len(features),):
-        raise ValueError(
-            f"{name}_labels must be one label for each of the {len(features)} rows of "
-            f"{name}_features, at least one, got shape {tuple(labels.shape)}. "
-            "Pass class numbers of shape (n,)."
-        )

@@ -18,7 +18,7 @@ evaluation mode, where the authors store those of the previous epoch's crops.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -76,7 +76,7 @@ class DeepCluster(Method):
         dim: int = 64,
         clusters: tuple[int, ...] = (32, 32, 32),
         temperature: float = 0.1,
-    ) -> Self:
+    ) -> "DeepCluster":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
         features = networks.features_of(encoder)

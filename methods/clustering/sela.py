@@ -16,7 +16,7 @@ times.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +67,7 @@ class SeLA(Method):
         labels: int = 32,
         heads: int = 3,
         power: float = 25.0,
-    ) -> Self:
+    ) -> "SeLA":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
         features = networks.features_of(encoder)

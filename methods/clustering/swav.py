@@ -16,8 +16,6 @@ normalization undoes; prototypes are divided by their norm with its gradient, wh
 authors renormalize them before each step.
 """
 
-from typing import Self
-
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -76,7 +74,7 @@ class SwAV(Method):
         size: int = 0,
         temperature: float = 0.1,
         epsilon: float = 0.05,
-    ) -> Self:
+    ) -> "SwAV":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
         features = networks.features_of(encoder)

@@ -12,8 +12,6 @@ learning", NeurIPS 2020, arXiv:2006.07733, eqs. 1 to 3.
 Differs: in nothing; the teacher's batch norm keeps its own running statistics.
 """
 
-from typing import Self
-
 from torch import Tensor, nn
 
 from ebm import Method, checks, networks, terms
@@ -53,7 +51,7 @@ class BYOL(Method):
         encoder: nn.Module | None = None,
         dim: int = 64,
         momentum: float = 0.98,
-    ) -> Self:
+    ) -> "BYOL":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
         projector = networks.Projector([networks.features_of(encoder), 256, dim])

@@ -17,8 +17,6 @@ Differs: in nothing; gradient clipping and the schedules of weight decay and of 
 temperature are the caller's.
 """
 
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 
@@ -74,7 +72,7 @@ class DINO(Method):
         temperature: float = 0.1,
         teacher_temperature: float = 0.04,
         momentum: float = 0.98,
-    ) -> Self:
+    ) -> "DINO":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
         return cls(

@@ -13,8 +13,6 @@ Differs: in nothing; the predictor's constant learning rate is the caller's (`op
 return parameter groups).
 """
 
-from typing import Self
-
 from torch import Tensor, nn
 
 from ebm import Method, networks, terms
@@ -48,7 +46,7 @@ class SimSiam(Method):
         encoder: nn.Module | None = None,
         dim: int = 128,
         bottleneck: int = 32,
-    ) -> Self:
+    ) -> "SimSiam":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
         last = networks.BatchNorm(dim, affine=False)

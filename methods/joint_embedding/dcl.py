@@ -15,8 +15,6 @@ code leaves to the caller; the weights w carry no gradient, and their mean is ta
 batch of all processes.
 """
 
-from typing import Self
-
 from torch import Tensor, nn
 
 from ebm import Method, networks, terms
@@ -54,7 +52,7 @@ class DCL(Method):
         *,
         temperature: float = 0.1,
         spread: float = 0.5,
-    ) -> Self:
+    ) -> "DCL":
         """Return DCLW: hard positives weigh more."""
         return cls(encoder, projector, temperature=temperature, spread=spread)
 
@@ -67,7 +65,7 @@ class DCL(Method):
         dim: int = 64,
         temperature: float = 0.2,
         spread: float | None = None,
-    ) -> Self:
+    ) -> "DCL":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
         features = networks.features_of(encoder)

@@ -16,7 +16,7 @@ left out.
 """
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,10 +63,12 @@ class InstanceDiscrimination(Method):
         dim: int = 64,
         negatives: int = 256,
         temperature: float = 0.07,
-    ) -> Self:
+    ) -> "InstanceDiscrimination":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
-        projector = nn.Linear(networks.features_of(encoder), dim)
+        # The constant Z fits embeddings that start out spread, not in a narrow cone.
+        last = networks.BatchNorm(dim, affine=False)
+        projector = networks.Projector([networks.features_of(encoder), dim], last=last)
         bank = Bank(len(data[0] if isinstance(data, tuple) else data), dim)
         return cls(encoder, projector, bank=bank, negatives=negatives, temperature=temperature)
 

@@ -15,8 +15,6 @@ the same; batch norm sees the whole batch of all processes, so that there is no 
 between them.
 """
 
-from typing import Self
-
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -62,7 +60,7 @@ class MoCo(Method):
         size: int = 1024,
         temperature: float = 0.2,
         momentum: float = 0.99,
-    ) -> Self:
+    ) -> "MoCo":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
         features = networks.features_of(encoder)

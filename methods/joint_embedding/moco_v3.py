@@ -12,8 +12,6 @@ Differs: in nothing; the patch layer of a vision transformer is frozen by the ca
 (`encoder.patches.requires_grad_(False)`).
 """
 
-from typing import Self
-
 from torch import Tensor, nn
 
 from ebm import Method, checks, networks, terms
@@ -57,7 +55,7 @@ class MoCoV3(Method):
         dim: int = 64,
         temperature: float = 0.2,
         momentum: float = 0.99,
-    ) -> Self:
+    ) -> "MoCoV3":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
         features = networks.features_of(encoder)

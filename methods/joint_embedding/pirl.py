@@ -16,7 +16,7 @@ the normalizer is estimated on the patches' branch, which comes first, as in VIS
 """
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,16 +73,18 @@ class PIRL(Method):
         negatives: int = 256,
         temperature: float = 0.07,
         patches_weight: float = 0.5,
-    ) -> Self:
+    ) -> "PIRL":
         """Return a small instance: four patches of pictures, one noisy copy of points."""
         x = data[0] if isinstance(data, tuple) else data
         encoder = encoder or networks.encoder_for(x)
         features, patches = networks.features_of(encoder), 4 if x.ndim == 4 else 1
+        # The constant Z fits embeddings that start out spread, not in a narrow cone.
+        norms = [networks.BatchNorm(dim, affine=False) for _ in range(2)]
         return cls(
             encoder,
+            networks.Projector([features, dim], last=norms[0]),
             nn.Linear(features, dim),
-            nn.Linear(features, dim),
-            nn.Linear(patches * dim, dim),
+            networks.Projector([patches * dim, dim], last=norms[1]),
             bank=Bank(len(x), dim),
             negatives=negatives,
             temperature=temperature,
@@ -95,8 +97,9 @@ class PIRL(Method):
         from ebm import views
 
         x = data[0] if isinstance(data, tuple) else data
-        patches = views.Jigsaw(2) if x.ndim == 4 else views.Patch(views.pair(x).view)
-        return (x, torch.arange(len(x))), views.Pair(nn.Identity(), patches)
+        view = views.pair(x).view
+        patches = views.Jigsaw(2) if x.ndim == 4 else views.Patch(view)
+        return (x, torch.arange(len(x))), views.Pair(view, patches)
 
     def encode(self, x: Tensor) -> Embeddings:
         """Return the representation."""

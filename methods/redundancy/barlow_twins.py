@@ -15,8 +15,6 @@ Differs: the gradient of C is that of the batch of all processes (the authors' a
 drops it, which divides it by their number); there is no factor `scale_loss`.
 """
 
-from typing import Self
-
 from torch import Tensor, nn
 
 from ebm import Method, networks, terms
@@ -53,7 +51,7 @@ class BarlowTwins(Method):
         encoder: nn.Module | None = None,
         dim: int = 256,
         off_diagonal_weight: float = 0.0051,
-    ) -> Self:
+    ) -> "BarlowTwins":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
         last = networks.BatchNorm(dim, affine=False)

@@ -14,8 +14,6 @@ arXiv:2206.10698, eqs. 5 to 7.
 Differs: in nothing; the gradient flows through the batch's own share of C.
 """
 
-from typing import Self
-
 from torch import Tensor, nn
 
 from ebm import Method, checks, networks, terms
@@ -63,7 +61,7 @@ class TiCo(Method):
         dim: int = 64,
         covariance_weight: float = 8.0,
         momentum: float = 0.99,
-    ) -> Self:
+    ) -> "TiCo":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
         features = networks.features_of(encoder)

@@ -11,8 +11,6 @@ learning", ICML 2021, arXiv:2007.06346, eqs. 2 to 5.
 Differs: in nothing; the pair energy leaves the whitening out, which is the batch's.
 """
 
-from typing import Self
-
 from torch import Tensor, nn
 
 from ebm import Method, networks, terms
@@ -54,7 +52,7 @@ class WMSE(Method):
         size: int | None = None,
         divisions: int = 1,
         eps: float = 1e-3,
-    ) -> Self:
+    ) -> "WMSE":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
         features = networks.features_of(encoder)
