@@ -171,12 +171,34 @@ class Audit:
         return ebm.testing.cli(self.target, claim=self.claim, like=self.like, json=self.json)
 
 
+@dataclasses.dataclass
+class Benchmark:
+    """Measure, and print one of the tables that the docs show."""
+
+    table: Positional[str]
+    """The table: density, latent, ..."""
+    quick: bool = False
+    """Smaller sizes, to see that everything works."""
+    seeds: int = 1
+    """Runs to average over, where something is trained."""
+    out: Path | None = None
+    """Write the rows as JSON too."""
+
+    def run(self) -> int:
+        """Measure and print."""
+        from ebm import benchmark
+
+        benchmark.run(self.table, quick=self.quick, seeds=self.seeds, out=self.out)
+        return 0
+
+
 COMMANDS: dict[str, Any] = {
     "tour": Tour,
     "train": Train,
     "landscape": Landscape,
     "audit": Audit,
     "methods": Methods,
+    "benchmark": Benchmark,
 }
 
 
