@@ -9,6 +9,7 @@ from ebm.terms.distillation import Distillation
 from ebm.terms.info_nce import InfoNCE
 from ebm.terms.instance_contrast import InstanceContrast
 from ebm.terms.invariance import Invariance
+from ebm.terms.margin import MarginLoss
 from ebm.terms.nt_xent import NTXent
 from ebm.terms.reconstruction import Reconstruction
 from ebm.terms.sinkhorn import sinkhorn
@@ -30,6 +31,7 @@ __all__ = [
     "InfoNCE",
     "InstanceContrast",
     "Invariance",
+    "MarginLoss",
     "NTXent",
     "Reconstruction",
     "SwappedPrediction",
