@@ -37,7 +37,7 @@ def as_noise(noise: Any) -> Noise:
 
 def draw(noise: Noise, count: int, like: Tensor) -> Tensor:
     """Return `count` samples without a graph, of the dtype and on the device of `like`."""
-    size = (count,) if isinstance(noise, torch.distributions.Distribution) else count
+    size: Any = (count,) if isinstance(noise, torch.distributions.Distribution) else count
     with torch.no_grad():
         return noise.sample(size).to(like)
 

@@ -4,17 +4,21 @@ from methods.clustering.deep_cluster import DeepCluster
 from methods.clustering.sela import SeLA
 from methods.clustering.swav import SwAV
 from methods.contrastive.adversarial import Adversarial
+from methods.contrastive.boltzmann_machine import BoltzmannMachine
 from methods.contrastive.conditional_noise_contrastive_estimation import (
     ConditionalNoiseContrastiveEstimation,
 )
 from methods.contrastive.contrastive_divergence import ContrastiveDivergence
 from methods.contrastive.denoising_score_matching import DenoisingScoreMatching
 from methods.contrastive.maximum_likelihood import MaximumLikelihood
+from methods.contrastive.minimum_probability_flow import MinimumProbabilityFlow
 from methods.contrastive.noise_contrastive_estimation import NoiseContrastiveEstimation
 from methods.contrastive.persistent_contrastive_divergence import PersistentContrastiveDivergence
 from methods.contrastive.ranking_noise_contrastive_estimation import (
     RankingNoiseContrastiveEstimation,
 )
+from methods.contrastive.ratio_matching import RatioMatching
+from methods.contrastive.restricted_boltzmann_machine import RestrictedBoltzmannMachine
 from methods.contrastive.score_matching import ScoreMatching
 from methods.contrastive.sliced_score_matching import SlicedScoreMatching
 from methods.distillation.byol import BYOL
@@ -55,6 +59,7 @@ __all__ = [
     "Adversarial",
     "Autoencoder",
     "BarlowTwins",
+    "BoltzmannMachine",
     "ConditionalNoiseContrastiveEstimation",
     "ContractiveAutoencoder",
     "ContrastiveDivergence",
@@ -65,6 +70,7 @@ __all__ = [
     "InstanceDiscrimination",
     "KMeans",
     "MaximumLikelihood",
+    "MinimumProbabilityFlow",
     "MoCo",
     "MoCoV3",
     "NoiseContrastiveEstimation",
@@ -72,6 +78,8 @@ __all__ = [
     "PredictiveSparseDecomposition",
     "ProbabilisticPCA",
     "RankingNoiseContrastiveEstimation",
+    "RatioMatching",
+    "RestrictedBoltzmannMachine",
     "ScoreMatching",
     "SeLA",
     "SimCLR",

@@ -1,8 +1,9 @@
 """Evaluation: what a trained representation or density is worth."""
 
+from ebm.energies.states import binary_states
 from ebm.evaluation.collapse import Collapse, collapse
 from ebm.evaluation.fine_tune import fine_tuned_accuracy
-from ebm.energies.states import binary_states
+from ebm.evaluation.grid import Density, by_enumeration, cells, on_grid
 from ebm.evaluation.knn import knn_accuracy
 from ebm.evaluation.linear import linear_accuracy
 from ebm.evaluation.spectrum import participation_ratio, rank_me, spectrum
@@ -10,13 +11,18 @@ from ebm.evaluation.sphere import alignment, mean_cosine, sphere_deviation, unif
 
 __all__ = [
     "Collapse",
+    "Density",
     "alignment",
+    "binary_states",
+    "by_enumeration",
+    "cells",
     "collapse",
     "density",
     "fine_tuned_accuracy",
     "knn_accuracy",
     "linear_accuracy",
     "mean_cosine",
+    "on_grid",
     "participation_ratio",
     "rank_me",
     "spectrum",

@@ -17,7 +17,6 @@ from ebm.energy import Energy, as_energy, evaluating
 from ebm.shapes import Energies
 
 CHUNK = 2**16
-MOST_UNITS = 22
 
 Bounds = Sequence[tuple[float, float]]
 """(lowest, highest) of each coordinate."""
@@ -147,19 +146,6 @@ def cells(bounds: Bounds, resolution: int) -> tuple[Tensor, float]:
     axes = [low + (high - low) * centers for low, high in bounds]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
     return points, math.prod((high - low) / resolution for low, high in bounds)
-
-
-def binary_states(dim: int) -> Tensor:
-    """Return all vectors of zeros and ones, (2^dim, dim), in the order of the numbers.
-
-    Raises:
-        ValueError: Too many to enumerate.
-    """
-    if checks.count("dim", dim) > MOST_UNITS:
-        raise ValueError(
-            f"dim must be at most {MOST_UNITS} to be enumerated, got dim={dim}. Use ais."
-        )
-    return (torch.arange(2**dim)[:, None] >> torch.arange(dim - 1, -1, -1) & 1).float()
 
 
 def values(energy: Energy | Callable[[Tensor], Tensor], x: Tensor) -> Energies:

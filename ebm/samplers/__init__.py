@@ -1,9 +1,23 @@
 """Samplers: frozen dataclasses of numbers that move configurations toward low energy."""
 
+from ebm.samplers.block_gibbs import BlockGibbs
 from ebm.samplers.chain import Chain, chain
+from ebm.samplers.gibbs import Gibbs
+from ebm.samplers.gibbs_with_gradients import GibbsWithGradients
 from ebm.samplers.hmc import HMC
 from ebm.samplers.langevin import Langevin
 from ebm.samplers.mala import MALA
 from ebm.samplers.sampler import Sampler, State
 
-__all__ = ["HMC", "MALA", "Chain", "Langevin", "Sampler", "State", "chain"]
+__all__ = [
+    "HMC",
+    "MALA",
+    "BlockGibbs",
+    "Chain",
+    "Gibbs",
+    "GibbsWithGradients",
+    "Langevin",
+    "Sampler",
+    "State",
+    "chain",
+]

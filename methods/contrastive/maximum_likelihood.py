@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from ebm import Energy, Method, as_energy, checks, energies
-from ebm.evaluation import binary_states, cells
+from ebm.energies.states import binary_states
+from ebm.evaluation import cells
 
 
 class MaximumLikelihood(Method):
