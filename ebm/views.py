@@ -522,7 +522,7 @@ def pair(data: Tensor) -> Pair:
 
 def _both_axes(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Return rows @ x @ columns^T for each image and channel."""
-    return rows[:, None] @ (x @ columns[:, None].mT)
+    return torch.einsum("nik,nckl,njl->ncij", rows, x, columns)
 
 
 def _resizing(start: Tensor, length: Tensor, side: int, size: int) -> Tensor:
@@ -551,25 +551,25 @@ def _blurring(sigma: Tensor, radius: int, side: int) -> Tensor:
 def _gray(x: Tensor) -> Tensor:
     if x.shape[1] != 3:
         return x.mean(1, keepdim=True)
-    return torch.einsum("nchw,c->nhw", x, x.new_tensor(GRAY)).unsqueeze(1)
+    red, green, blue = x.split(1, dim=1)
+    return (red * GRAY[0]).add_(green, alpha=GRAY[1]).add_(blue, alpha=GRAY[2])
 
 
 def _blend(x: Tensor, other: Tensor, share: Tensor) -> Tensor:
-    return (share * x + (1 - share) * other).clamp(0, 1)
+    return torch.lerp(other, x, share).clamp_(0, 1)
 
 
 def _turn_hue(x: Tensor, turn: Tensor) -> Tensor:
     """Return the pictures with hue + turn, in the HSV color space."""
-    most, least = x.amax(1, keepdim=True), x.amin(1, keepdim=True)
+    red, green, blue = x.unbind(1)
+    most = torch.maximum(torch.maximum(red, green), blue)
+    least = torch.minimum(torch.minimum(red, green), blue)
     chroma = most - least
-    red, green, blue = x.split(1, dim=1)
-    step = chroma.clamp(min=torch.finfo(x.dtype).tiny)
-    hue = torch.where(
-        most == red,
-        (green - blue) / step,
-        torch.where(most == green, (blue - red) / step + 2, (red - green) / step + 4),
-    )
-    # Each channel is `most` less a trapezoid of the hue, its place differing by two sixths.
-    places = x.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1)
-    k = (places + hue + 6 * turn) % 6
-    return most - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
+    other = torch.where(most == green, blue - red + 2 * chroma, red - green + 4 * chroma)
+    hue = torch.where(most == red, green - blue, other)
+    hue = hue.div_(chroma.clamp(min=torch.finfo(x.dtype).tiny))
+    hue = hue.add_(6 * turn.view(-1, 1, 1)).remainder_(6)
+    shares = [(hue - 3).abs_().sub_(1), (hue - 2).abs_().neg_().add_(2)]
+    shares.append((hue - 4).abs_().neg_().add_(2))
+    colors = torch.stack(shares, dim=1).clamp_(0, 1)
+    return colors.mul_(chroma[:, None]).add_(least[:, None])
