@@ -34,8 +34,12 @@ from methods.latent.autoencoder import Autoencoder
 from methods.latent.contractive_autoencoder import ContractiveAutoencoder
 from methods.latent.denoising_autoencoder import DenoisingAutoencoder
 from methods.latent.gaussian_mixture import GaussianMixture
+from methods.latent.gradient_mixture import GradientMixture
 from methods.latent.k_means import KMeans
 from methods.latent.lista import LISTA
+from methods.latent.masked_autoencoder import MaskedAutoencoder
+from methods.latent.masked_tokens import MaskedTokens
+from methods.latent.mini_batch_k_means import MiniBatchKMeans
 from methods.latent.pca import PCA
 from methods.latent.predictive_sparse_decomposition import PredictiveSparseDecomposition
 from methods.latent.probabilistic_pca import ProbabilisticPCA
@@ -67,9 +71,13 @@ __all__ = [
     "DenoisingAutoencoder",
     "DenoisingScoreMatching",
     "GaussianMixture",
+    "GradientMixture",
     "InstanceDiscrimination",
     "KMeans",
+    "MaskedAutoencoder",
+    "MaskedTokens",
     "MaximumLikelihood",
+    "MiniBatchKMeans",
     "MinimumProbabilityFlow",
     "MoCo",
     "MoCoV3",

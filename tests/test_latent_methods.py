@@ -536,3 +536,115 @@ class TestTargets:
         )
         twice = 2 * ebm.latent.SparseCode(atoms, sparsity_weight=0.2)(x, z)
         torch.testing.assert_close(psd(x, z), twice)
+
+
+class TestMaskedAutoencoder:
+    @pytest.mark.parametrize("shape", [(2,), (3, 8, 8), (5,)])
+    def test_masks_hide_their_share_and_cover_evenly(self, shape):
+        from ebm.latent import Masks
+
+        masks, x = Masks(0.5, patch=2), torch.randn(4, *shape)
+        drawn = masks.draw(x)
+        assert drawn.shape == x.shape
+        assert set(drawn.unique().tolist()) == {0.0, 1.0}
+        shares = drawn.flatten(1).mean(1)
+        assert (shares == shares[0]).all()
+        cover = masks.cover(x)
+        total = torch.stack(cover).sum(0)
+        assert (total == total.flatten()[0]).all()
+        assert all(mask.flatten(1).mean(1)[0] == shares[0] for mask in cover)
+        if len(shape) == 3:
+            blocks = drawn[:, 0].unfold(1, 2, 2).unfold(2, 2, 2).flatten(3)
+            assert (blocks == blocks[..., :1]).all()
+            assert (drawn == drawn[:, :1]).all()
+
+    def test_learns_what_belongs_together(self):
+        angle = torch.rand(2000) * 6.28
+        x = torch.stack([angle.cos(), angle.cos()], 1)
+        method = methods.MaskedAutoencoder.example(x)
+        ebm.fit(
+            method, x, steps=150, seed=0, progress=False,
+            optimizer=lambda method: torch.optim.Adam(method.parameters(), 3e-3),
+        )  # fmt: skip
+        together, apart = torch.tensor([[0.7, 0.7]]), torch.tensor([[0.7, -0.7]])
+        assert method.energy(together) < 0.05
+        assert method.energy(apart) > 1.0
+        # What is hidden cannot be seen: the error of each coordinate ignores its own value.
+        torch.testing.assert_close(method.energy(x[:3]), method.energy(x)[:3])
+
+    def test_images(self, digits):
+        images = digits.float().view(-1, 1, 8, 8)
+        method = methods.MaskedAutoencoder.example(images, share=0.75)
+        before = method.energy(images).mean()
+        ebm.fit(method, images, steps=40, seed=0, progress=False)
+        assert method.energy(images).mean() < 0.8 * before
+        assert method.encode(images).shape == (len(images), 64)
+        with pytest.raises(ValueError, match="patch must divide the image"):
+            ebm.latent.Masks(0.5, 3).draw(images)
+
+
+class TestMaskedTokens:
+    def test_real_sequences_are_low_and_corrupted_ones_high(self):
+        start = torch.randint(0, 5, (4000, 1))
+        x = (start + torch.arange(6)) % 5  # counting up, modulo 5
+        method = methods.MaskedTokens.example(x, share=0.3)
+        ebm.fit(
+            method, x, steps=150, seed=0, progress=False,
+            optimizer=lambda method: torch.optim.Adam(method.parameters(), 3e-3),
+        )  # fmt: skip
+        broken = x[:200].clone()
+        broken[:, 2] = (broken[:, 2] + 1) % 5
+        assert (method.energy(x[:200]) < 0.5).all()
+        assert (method.energy(broken) > 1.0).all()
+        assert method.energy(x[:3]).shape == (3,)
+
+    def test_tokens_are_whole_numbers(self):
+        method = methods.MaskedTokens.example(torch.randint(0, 3, (5, 4)))
+        with pytest.raises(TypeError, match="x must be sequences"):
+            method.energy(torch.zeros(5, 4))
+
+
+class TestMiniBatchKMeans:
+    def test_comes_near_lloyd(self, digits):
+        x = digits.float()
+        exact, quick = methods.KMeans(10), methods.MiniBatchKMeans(10, rows=100)
+        ebm.fit(exact, x, seed=0, progress=False)
+        ebm.fit(quick, x, steps=5, seed=0, progress=False)
+        assert quick.energy(x).mean() < 1.1 * exact.energy(x).mean()
+        assert quick.counts.sum() % len(x) == 0
+
+    def test_one_batch_from_fresh_counts_is_lloyds_step(self, digits):
+        quick = methods.MiniBatchKMeans(10, rows=len(digits))
+        quick.centers = digits[:10].clone()
+        lloyd = methods.KMeans(10, start=digits[:10])
+        for method in (quick, lloyd):
+            method.sweep([(digits,)])
+        torch.testing.assert_close(quick.centers, lloyd.centers, rtol=0, atol=1e-5)
+        with pytest.raises(ValueError, match=r"Call ebm\.fit"):
+            methods.MiniBatchKMeans(3).energy(digits)
+
+
+class TestGradientMixture:
+    def test_is_a_density_and_learns(self):
+        x = _blobs(400, 3).float()
+        method = methods.GradientMixture.example(x, components=4)
+        with torch.no_grad():
+            method.lower.normal_()
+        factor = method.lower.tril(-1) + torch.diag_embed(method.log_diagonal.exp())
+        mixture = torch.distributions.MixtureSameFamily(
+            torch.distributions.Categorical(logits=method.logits),
+            torch.distributions.MultivariateNormal(
+                method.means, precision_matrix=factor.mT @ factor
+            ),
+        )
+        torch.testing.assert_close(method.energy(x), -mixture.log_prob(x), rtol=1e-3, atol=1e-3)
+        method = methods.GradientMixture.example(x, components=4)
+        before = method.energy(x).mean()
+        ebm.fit(
+            method, x, steps=100, batch_size=400, seed=0, progress=False,
+            optimizer=lambda method: torch.optim.Adam(method.parameters(), 3e-2),
+        )  # fmt: skip
+        exact = methods.GaussianMixture(4)
+        ebm.fit(exact, x, seed=0, progress=False)
+        assert exact.energy(x).mean() - 0.05 < method.energy(x).mean() < before
+        torch.testing.assert_close(method.infer(x).sum(1), torch.ones(400))

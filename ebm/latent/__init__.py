@@ -9,6 +9,7 @@ from ebm.latent.finite import Draws, Enumeration, Finite, Grid
 from ebm.latent.free_energy import FreeEnergy, soft_minimum
 from ebm.latent.inference import Inference, Inferred
 from ebm.latent.langevin import Langevin
+from ebm.latent.masks import Masks
 from ebm.latent.mixtures import Diagonal, Full, Spherical
 from ebm.latent.penalties import L1, KLSparsity, TopK, contraction
 from ebm.latent.predictive import PredictiveCode, PredictiveSparseCode, TanhEncoder
@@ -34,6 +35,7 @@ __all__ = [
     "KLSparsity",
     "Langevin",
     "LatentEnergy",
+    "Masks",
     "PredictiveCode",
     "PredictiveSparseCode",
     "ProximalDescent",

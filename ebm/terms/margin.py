@@ -129,7 +129,7 @@ class MarginLoss(Energy):
 
     @classmethod
     def log(cls) -> "MarginLoss":
-        """Return the soft hinge, log(1 + exp(u))."""
+        """Return the log of 1 + exp(u), a soft hinge."""
         return cls(_log, label="log", margin=math.inf)
 
     @classmethod
