@@ -10,24 +10,33 @@ made by a lambda (it is called after `torch.manual_seed(0)`):
                TermRow("variance", lambda: terms.Variance(), views=1)
                TermRow("jepa", lambda: terms.Foo(), inputs=(View(), Labels()))
     SAMPLERS:  SamplerRow("mala", lambda: samplers.MALA(0.1), exact=True)
-    METHODS:   MethodRow("vicreg", lambda batch: VICReg.example(batch[0]), pairs)
+    METHODS:   nothing: every name in `methods.__all__` is taken through its `example`
 
 The traits that the energy declares are checked as they stand; `traits=` adds further ones
 (for instance what is true only of this configuration). `least=` is the smallest batch that
-the term accepts. A batch for a method is a function of (n, generator); `points`, `pairs`,
-`indexed` and `images` are below.
+the term accepts.
 """
 
-import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from ebm import Energy, Method, energies, samplers, terms
+import methods
+from ebm import Energy, Method, energies, latent, mixture, samplers, terms
 from ebm.samplers import Sampler
-from ebm.testing.inputs import Bits, Example, Input, Labels, View
+from ebm.testing.inputs import (
+    Bits,
+    Example,
+    Input,
+    Labels,
+    Negatives,
+    Scalar,
+    Sizes,
+    View,
+)
 from ebm.traits import Trait
 
 __all__ = ["ENERGIES", "METHODS", "SAMPLERS", "TERMS", "Bits", "Example", "Labels", "View"]
@@ -89,59 +98,112 @@ class MethodRow:
     name: str
     build: Callable[[Batch], Method]
     batch: Callable[[int, torch.Generator], Batch]
-    n: int = 16
-    frozen: tuple[str, ...] = field(default=())
+    plain: Callable[[int, torch.Generator], Batch] | None = None
+    """What `sweep` sees, where that is not the batch."""
+    n: int = 32
+    frozen: tuple[str, ...] = ()
     """Parameters that get no gradient by design, by the start of their name."""
-
-
-def points(n: int, generator: torch.Generator) -> Batch:
-    """Return 2-D points."""
-    return (torch.randn(n, 2, generator=generator),)
-
-
-def pairs(n: int, generator: torch.Generator) -> Batch:
-    """Return two noisy views of 2-D points."""
-    x = torch.randn(n, 2, generator=generator)
-    noise = torch.randn(2, n, 2, generator=generator)
-    return x + 0.1 * noise[0], x + 0.1 * noise[1]
-
-
-def indexed(n: int, generator: torch.Generator) -> Batch:
-    """Return 2-D points with their indices in the data."""
-    return (*points(n, generator), torch.arange(n))
-
-
-def images(n: int, generator: torch.Generator) -> Batch:
-    """Return 8x8 images of one channel, values in [0, 1]."""
-    return (torch.rand(n, 1, 8, 8, generator=generator),)
-
-
-def method(path: str) -> type[Method]:
-    """Return a method's class, "family.module.Class", imported when it is used."""
-    module, name = path.rsplit(".", 1)
-    return getattr(importlib.import_module(f"methods.{module}"), name)
 
 
 ENERGIES: list[EnergyRow] = [
     EnergyRow("quadratic", lambda: energies.Quadratic()),
+    EnergyRow("gaussian", lambda: energies.Gaussian((0.5, -1.0), ((1.0, 0.3), (0.3, 0.5)))),
+    EnergyRow("gaussian_mixture", lambda: energies.GaussianMixture(covariances=0.3)),
+    EnergyRow("double_well", lambda: energies.DoubleWell()),
+    EnergyRow("ring", lambda: energies.Ring()),
+    EnergyRow("banana", lambda: energies.Banana()),
+    EnergyRow("funnel", lambda: energies.Funnel(dim=3), View(3)),
+    EnergyRow("rosenbrock", lambda: energies.Rosenbrock()),
+    EnergyRow("himmelblau", lambda: energies.Himmelblau()),
     EnergyRow("mlp", lambda: energies.MLP(2, hidden=(16, 16))),
+    EnergyRow("mlp_spectral", lambda: energies.MLP(2, hidden=(8,), spectral_norm=True).eval()),
+    EnergyRow(
+        "convolutional", lambda: energies.Convolutional(1, 8, widths=(4, 8)), Example((1, 8, 8))
+    ),
     EnergyRow("sum", lambda: energies.MLP(2, hidden=(8,)) + 0.5 * energies.Quadratic()),
+    EnergyRow("mixture", lambda: mixture(energies.Quadratic(), energies.Gaussian((2.0, 0.0)))),
+    EnergyRow("tempered", lambda: energies.DoubleWell() / 0.5),
+    EnergyRow("boltzmann_machine", lambda: energies.BoltzmannMachine(4, 2), Bits(4)),
+    EnergyRow("rbm", lambda: energies.RestrictedBoltzmannMachine(4, 3), Bits(4)),
+    EnergyRow("sparse_code", lambda: latent.SparseCode(torch.randn(5, 4)), View(4), View(5)),
 ]
 
-TERMS: list[TermRow] = []
-
-SAMPLERS: list[SamplerRow] = [
-    SamplerRow("langevin", lambda: samplers.Langevin(0.05)),
-]
-
-METHODS: list[MethodRow] = [
-    MethodRow(
-        "contrastive_divergence",
-        lambda batch: method("contrastive.contrastive_divergence.ContrastiveDivergence").example(
-            batch[0]
-        ),
-        points,
+TERMS: list[TermRow] = [
+    TermRow("invariance", lambda: terms.Invariance()),
+    TermRow("alignment", lambda: terms.Alignment()),
+    TermRow("cosine", lambda: terms.Cosine()),
+    TermRow("reconstruction", lambda: terms.Reconstruction()),
+    TermRow("variance", lambda: terms.Variance()),
+    TermRow("variance_paper", lambda: terms.Variance.paper()),
+    TermRow("covariance", lambda: terms.Covariance()),
+    TermRow("vicreg", lambda: 25 * terms.Invariance() + 25 * terms.Variance() + terms.Covariance()),
+    TermRow("cross_correlation", lambda: terms.CrossCorrelation()),
+    TermRow("cross_correlation_exact", lambda: terms.CrossCorrelation(eps=0.0)),
+    TermRow("info_nce", lambda: terms.InfoNCE()),
+    TermRow("info_nce_cold", lambda: terms.InfoNCE(temperature=0.05)),
+    TermRow("info_nce_clip", lambda: terms.InfoNCE.clip()),
+    TermRow("nt_xent", lambda: terms.NTXent()),
+    TermRow("decoupled", lambda: terms.Decoupled()),
+    TermRow("decoupled_weighted", lambda: terms.Decoupled.weighted()),
+    TermRow("triplet", lambda: terms.Triplet(), views=3),
+    TermRow("uniformity", lambda: terms.Uniformity(), views=1),
+    TermRow("whitening", lambda: terms.Whitening(), least=8),
+    TermRow("whitening_shrunk", lambda: terms.Whitening(eps=0.1), least=4),
+    TermRow("transformation_covariance", lambda: terms.TransformationCovariance(), views=1),
+    TermRow("swapped_prediction", lambda: terms.SwappedPrediction()),
+    TermRow("distillation", lambda: terms.Distillation()),
+    TermRow(
+        "instance_contrast",
+        lambda: terms.InstanceContrast(100),
+        inputs=(View(), View(), Negatives(5), Scalar(3.0)),
+    ),
+    *(
+        TermRow(
+            f"margin_{loss.name}",
+            partial(getattr(terms.MarginLoss, loss.name)),
+            inputs=(Sizes() if loss.nonnegative else View(), Labels()),
+        )
+        for loss in terms.MarginLoss.table()
     ),
 ]
 
-_ = terms  # rows of the terms are added as the terms arrive
+ELSEWHERE: set[str] = set()
+"""Exported energies and terms that take other inputs and have their laws in a test of their own."""
+
+SAMPLERS: list[SamplerRow] = [
+    SamplerRow("langevin", lambda: samplers.Langevin(0.05)),
+    SamplerRow("langevin_cold", lambda: samplers.Langevin(0.05, temperature=0.5)),
+    SamplerRow("descent", lambda: samplers.Langevin(0.05, temperature=0.0)),
+    SamplerRow("mala", lambda: samplers.MALA(0.2), exact=True),
+    SamplerRow("mala_warm", lambda: samplers.MALA(0.1, temperature=2.0), exact=True),
+    SamplerRow("hmc", lambda: samplers.HMC(0.3, leapfrog_steps=4), exact=True),
+    SamplerRow(
+        "hmc_cold", lambda: samplers.HMC(0.2, leapfrog_steps=3, temperature=0.5), exact=True
+    ),
+]
+
+
+def row(cls: type[Method], shape: tuple[int, ...] = (2,), **hyper: object) -> MethodRow:
+    """Return the row of a method, built by its `example` from normal data of a shape."""
+
+    def data(n: int, generator: torch.Generator) -> Tensor:
+        return torch.randn(n, *shape, generator=generator)
+
+    def plain(n: int, generator: torch.Generator) -> Batch:
+        found, _ = cls.example_inputs(data(n, generator))
+        return found if isinstance(found, tuple) else (found,)
+
+    def batch(n: int, generator: torch.Generator) -> Batch:
+        found, views = cls.example_inputs(data(n, generator))
+        found = found if isinstance(found, tuple) else (found,)
+        made = found if views is None else views(*found)
+        return made if isinstance(made, tuple) else (made,)
+
+    def build(_: Batch) -> Method:
+        return cls.example(data(32, torch.Generator().manual_seed(0)), **hyper)
+
+    return MethodRow(cls.__name__, build, batch, plain)
+
+
+METHODS: list[MethodRow] = [row(getattr(methods, name)) for name in methods.__all__]
+"""Every exported method, on points in the plane; a row of its own where it needs more."""

@@ -6,7 +6,12 @@ import pytest
 import table
 import torch
 
+from ebm import energies, terms
+from ebm.testing import laws
 from ebm.testing.audit import judge, plan
+from ebm.testing.laws import methods, samplers
+from ebm.testing.laws.methods import Trainee
+from ebm.testing.laws.samplers import Kernel
 from ebm.testing.subject import Subject
 
 SEED = int(os.environ["EBM_LAW_SEED"]) if "EBM_LAW_SEED" in os.environ else None
@@ -15,12 +20,16 @@ SEED = int(os.environ["EBM_LAW_SEED"]) if "EBM_LAW_SEED" in os.environ else None
 FEW, MANY = 5, 100
 
 
+def obeyed(law, subject, claim, cases):
+    verdict = judge(law, subject, claim, cases=cases, seed=SEED)
+    if verdict.failed:
+        raise verdict.violation or AssertionError(f"{verdict.law}: {verdict.reason}")
+
+
 def judged(subject: Subject, cases: int) -> None:
     for law, claim, claimed in plan(subject, observe=False):
         if claimed:
-            verdict = judge(law, subject, claim, cases=cases, seed=SEED)
-            if verdict.failed:
-                raise verdict.violation or AssertionError(f"{verdict.law}: {verdict.reason}")
+            obeyed(law, subject, claim, cases)
 
 
 def energy_subject(row: table.EnergyRow) -> Subject:
@@ -36,6 +45,13 @@ def term_subject(row: table.TermRow) -> Subject:
     return subject
 
 
+def method_trainee(row: table.MethodRow) -> Trainee:
+    torch.manual_seed(0)
+    batch = row.batch(row.n, torch.Generator().manual_seed(SEED or 0))
+    plain = row.plain and row.plain(row.n, torch.Generator().manual_seed(SEED or 0))
+    return Trainee(row.build(batch), batch, row.name, row.frozen, plain)
+
+
 @pytest.mark.parametrize("row", table.ENERGIES, ids=lambda row: row.name)
 def test_energies_obey_their_laws(row):
     judged(energy_subject(row), FEW)
@@ -44,6 +60,20 @@ def test_energies_obey_their_laws(row):
 @pytest.mark.parametrize("row", table.TERMS, ids=lambda row: row.name)
 def test_terms_obey_their_laws(row):
     judged(term_subject(row), FEW)
+
+
+@pytest.mark.parametrize("row", table.SAMPLERS, ids=lambda row: row.name)
+def test_samplers_obey_their_laws(row):
+    kernel = Kernel(row.build(), exact=row.exact, name=row.name)
+    for law in samplers.LAWS:
+        obeyed(law, kernel, None, FEW)
+
+
+@pytest.mark.parametrize("row", table.METHODS, ids=lambda row: row.name)
+def test_methods_obey_their_laws(row):
+    trainee = method_trainee(row)
+    for law in methods.LAWS:
+        obeyed(law, trainee, None, 1)
 
 
 @pytest.mark.slow
@@ -56,3 +86,31 @@ def test_energies_obey_their_laws_on_many_batches(row):
 @pytest.mark.parametrize("row", table.TERMS, ids=lambda row: row.name)
 def test_terms_obey_their_laws_on_many_batches(row):
     judged(term_subject(row), MANY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", table.SAMPLERS, ids=lambda row: row.name)
+def test_samplers_obey_their_laws_on_many_batches(row):
+    kernel = Kernel(row.build(), exact=row.exact, name=row.name)
+    for law in samplers.LAWS:
+        obeyed(law, kernel, None, MANY)
+
+
+def test_every_law_says_what_it_is():
+    everything = (*laws.ALL, *samplers.LAWS, *methods.LAWS)
+    for law in everything:
+        assert law.statement.endswith("."), law.name
+        assert law.scale, law.name
+    assert len({law.name for law in everything}) == len(everything)
+
+
+def test_the_table_has_every_exported_energy_and_term():
+    rows = [row.build() for row in (*table.ENERGIES, *table.TERMS)]
+    found = {type(module).__name__ for row in rows for module in row.modules()}
+    wanted = {
+        name
+        for package in (energies, terms)
+        for name in package.__all__
+        if isinstance(getattr(package, name), type)
+    } - {"Target", *table.ELSEWHERE}
+    assert wanted <= found, f"add a row to tests/table.py for {sorted(wanted - found)}"

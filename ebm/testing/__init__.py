@@ -9,8 +9,9 @@ True
 
 from ebm.testing import inputs, laws, strategies
 from ebm.testing.audit import audit
-from ebm.testing.check import check_energy, check_loss
+from ebm.testing.check import check_energy, check_loss, check_method, check_sampler
 from ebm.testing.collapse import Collapse, find_collapse
+from ebm.testing.command import cli
 from ebm.testing.law import Law, Verdict, Violation
 from ebm.testing.report import Report
 from ebm.testing.subject import Subject, Uncallable
@@ -26,6 +27,9 @@ __all__ = [
     "audit",
     "check_energy",
     "check_loss",
+    "check_method",
+    "check_sampler",
+    "cli",
     "find_collapse",
     "inputs",
     "laws",

@@ -1,21 +1,35 @@
 """Audit: every law that could apply, tried on one thing, as a table."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ebm import traits as words
 from ebm.energy import Energy
+from ebm.method import Method
+from ebm.samplers import Sampler
 from ebm.testing import laws
 from ebm.testing.collapse import Collapse, find_collapse
 from ebm.testing.inputs import Input
 from ebm.testing.law import Law, Vacuous, Verdict, counterexample, refute, run
-from ebm.testing.laws import bounds, configurations, gradients, precision, universal
+from ebm.testing.laws import (
+    bounds,
+    configurations,
+    gradients,
+    methods,
+    precision,
+    samplers,
+    universal,
+)
+from ebm.testing.laws.methods import Trainee
+from ebm.testing.laws.samplers import Kernel
 from ebm.testing.report import Report
 from ebm.testing.strategies import Case
-from ebm.testing.subject import Refused, Subject, quiet, signature
+from ebm.testing.subject import Refused, Subject, Uncallable, quiet, signature
 from ebm.traits import Not, Reach, Trait
 
 Item = tuple[Law, Trait | None, bool]
@@ -35,6 +49,7 @@ def audit(
     *,
     traits: Iterable[Trait] = (),
     inputs: Sequence[Input] | None = None,
+    batch: Tensor | Sequence[Tensor] | None = None,
     cases: int = 50,
     seed: int | None = None,
     compile: bool = False,
@@ -47,6 +62,7 @@ def audit(
         traits: What is claimed beside what the thing states itself; a violated claim is a
             failure, anything else that does not hold is an observation.
         inputs: What it is called with; found out by calling it if None.
+        batch: What a method's `terms` takes; points in the plane and views of them if None.
         cases: Batches drawn for each law.
         seed: Draws other batches; the same ones every time if None.
         compile: Try the law of the compiled graph too; it needs a compiler and minutes.
@@ -55,6 +71,11 @@ def audit(
     Raises:
         ValueError: The thing could not be called; the message says with what it was tried.
     """
+    if isinstance(thing, Sampler):
+        return _whole(Kernel(thing), samplers.LAWS, "a sampler", cases, seed, progress=progress)
+    if isinstance(thing, Method):
+        trainee = _trainee(thing, batch)
+        return _whole(trainee, methods.LAWS, "a method", cases, seed, progress=progress)
     subject = Subject(thing, inputs, tuple(traits))
     items = list(plan(subject, compile=compile))
     verdicts: list[Verdict] = []
@@ -101,15 +122,35 @@ def plan(subject: Subject, *, compile: bool = False, observe: bool = True) -> It
     if subject.each and subject.reach is None:
         yield configurations.batch_independence, None, False
         yield configurations.curl_vanishes, None, False
-    for trait in laws.OBSERVED:
+    for trait in (*laws.OBSERVED, *_degree(subject)):
+        alone = subject.each and len(subject.inputs) == 1
+        if alone and isinstance(trait, words.PreventsCollapse | words.PerViewAffine):
+            continue  # an energy of configurations has no views to collapse
         if not _spoken_of(trait, subject.traits):
             for law in laws.of(trait):
                 yield law, trait, False
 
 
+def _degree(subject: Subject) -> Iterator[Trait]:
+    """Yield the degree of homogeneity that three batches agree on, if they do."""
+    degrees = set()
+    with quiet():
+        for seed in (1, 2, 3):
+            case = subject.case("gaussian", 6, 4, seed)
+            doubled = case.replaced([2.0 * m for m in case.matrices])
+            try:
+                values = [float(subject.loss(a).detach()) for a in (case.arguments, doubled)]
+            except Refused:
+                return
+            ratio = values[1] / values[0] if values[0] else 0.0
+            degrees.add(round(math.log2(ratio), 9) if ratio > 0 else math.nan)
+    if len(degrees) == 1 and not math.isnan(degree := degrees.pop()) and subject.views:
+        yield words.Homogeneous(degree)
+
+
 def judge(
     law: Law,
-    subject: Subject,
+    subject: Any,
     claim: Trait | None,
     *,
     cases: int = 50,
@@ -136,6 +177,35 @@ def judge(
     if tried.outcome == "holds":
         return replace(base, outcome="fails", cases=tried.cases, reason="the law holds everywhere")
     return replace(base, outcome="not applicable", cases=0, reason=tried.reason)
+
+
+def _whole(
+    subject: Any, tried: Sequence[Law], what: str, cases: int, seed: int | None, *, progress: bool
+) -> Report:
+    items: list[Item] = [(law, None, True) for law in tried]
+    verdicts = [
+        run(law, subject, cases=cases, seed=seed)
+        for law, _, _ in _bar(items, subject.name, progress=progress)
+    ]
+    return Report(subject.name, what, tuple(verdicts))
+
+
+def _trainee(method: Method, batch: Tensor | Sequence[Tensor] | None) -> Trainee:
+    """Return the method with a batch; points, then pictures, where none is given."""
+    if batch is not None:
+        return Trainee(method, batch)
+    generator = torch.Generator().manual_seed(0)
+    refusal: Exception | None = None
+    for shape in ((2,), (64,), (1, 8, 8), (3, 32, 32)):
+        data = torch.randn(32, *shape, generator=generator)
+        try:
+            found, views = type(method).example_inputs(data)
+            plain = found if isinstance(found, tuple) else (found,)
+            made = plain if views is None else views(*plain)
+            return Trainee(method, made, plain=plain)
+        except Exception as error:  # the next shape may suit it
+            refusal = refusal or error
+    raise Uncallable(f"{refusal} Pass batch=.") from refusal
 
 
 def _spoken_of(trait: Trait, stated: Sequence[Trait]) -> bool:

@@ -3,10 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from torch import Tensor
+
+from ebm.method import Method
+from ebm.samplers import Sampler
 from ebm.testing.audit import judge, plan
 from ebm.testing.inputs import Example, Input, View
 from ebm.testing.law import Violation
-from ebm.testing.laws import configurations
+from ebm.testing.laws import configurations, methods, samplers
+from ebm.testing.laws.methods import Trainee
+from ebm.testing.laws.samplers import Kernel
 from ebm.testing.subject import Subject
 from ebm.traits import Trait
 
@@ -93,7 +99,64 @@ def check_energy(
         )
 
 
-def _demand(subject: Subject, law: Any, claim: Any, cases: int, seed: int | None) -> None:
+def check_sampler(
+    sampler: Sampler,
+    *,
+    exact: bool | None = None,
+    cases: int = 25,
+    seed: int | None = None,
+) -> None:
+    """Raise a violation unless a sampler obeys the laws of samplers.
+
+    Equal seeds give equal chains, flags stay as they were, the state is current, constants
+    and units of energy do not matter, and the target is left invariant: by exact identities
+    where the sampler shows its proposal, by seeded means over chains otherwise.
+
+    Args:
+        sampler: The sampler.
+        exact: Whether it leaves its target exactly invariant; true of one that rejects if
+            None. One that is not may be off by its step size.
+        cases: Batches drawn for each exact law.
+        seed: Draws other batches; the same ones every time if None.
+
+    Raises:
+        Violation: A law fails; an AssertionError with the numbers.
+    """
+    kernel = Kernel(sampler, exact=exact)
+    for law in samplers.LAWS:
+        _demand(kernel, law, None, cases, seed)
+
+
+def check_method(
+    method: Method,
+    batch: Tensor | Sequence[Tensor],
+    *,
+    plain: Sequence[Tensor] | None = None,
+    frozen: Sequence[str] = (),
+    seed: int | None = None,
+) -> None:
+    """Raise a violation unless a method obeys the laws of methods.
+
+    Its terms are named numbers, write nothing before the step is done, and reach every
+    parameter; its energy gives one number per example; its checkpoint holds everything.
+
+    Args:
+        method: The method; every law works on a copy.
+        batch: What its `terms` takes: a tensor, or one for each argument.
+        plain: What its `sweep` sees where that is not the batch.
+        frozen: Starts of the names of parameters that get no gradient by design.
+        seed: Seed of the draws; the same ones every time if None.
+
+    Raises:
+        Violation: A law fails; an AssertionError.
+        ValueError: `terms` could not be called with the batch.
+    """
+    trainee = Trainee(method, batch, None, frozen, plain)
+    for law in methods.LAWS:
+        _demand(trainee, law, None, 2, seed)
+
+
+def _demand(subject: Any, law: Any, claim: Any, cases: int, seed: int | None) -> None:
     verdict = judge(law, subject, claim, cases=cases, seed=seed)
     if verdict.outcome == "fails":
         raise verdict.violation or Violation(f"{verdict.law}: {verdict.reason}")

@@ -158,7 +158,7 @@ def _descend(subject: Subject, kind: str, n: int, d: int, steps: int, seed: int)
                 break
             loss.backward()
             optimizer.step()
-    except Refused:
+    except (Refused, RuntimeError):  # also what a backward raises
         return Descent(kind, "refused", math.nan, before, last)
     z = leaves[0].detach()
     end = classify(z, start=case.matrices[0])

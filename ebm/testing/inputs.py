@@ -76,11 +76,11 @@ class Vector(Input):
 
 @dataclass(frozen=True)
 class Probabilities(Input):
-    """Distributions over d classes, (n, d), strictly inside the simplex."""
+    """Probabilities of d classes, (n, d), between 0.01 and 0.99."""
 
     def make(self, view: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the softmax of the view, kept away from the faces."""
-        return 0.9 * torch.softmax(view, dim=1) + 0.1 / view.shape[1]
+        """Return the softmax of the view, kept away from 0 and 1."""
+        return 0.98 * torch.softmax(view, dim=1) + 0.01
 
 
 @dataclass(frozen=True)
@@ -92,3 +92,35 @@ class Number(Input):
     def make(self, view: Tensor, generator: torch.Generator) -> float:
         """Return the number."""
         return self.value
+
+
+@dataclass(frozen=True)
+class Scalar(Input):
+    """A tensor without axes, such as a logarithm that was estimated before."""
+
+    value: float
+
+    def make(self, view: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the number as a tensor."""
+        return torch.tensor(self.value, dtype=view.dtype)
+
+
+@dataclass(frozen=True)
+class Sizes(Input):
+    """Numbers that cannot be negative, (n, d), such as distances."""
+
+    def make(self, view: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the absolute values of the view."""
+        return view.abs()
+
+
+@dataclass(frozen=True)
+class Negatives(Input):
+    """Each example's own negatives, (n, count, d), standard normal."""
+
+    count: int
+
+    def make(self, view: Tensor, generator: torch.Generator) -> Tensor:
+        """Return normal noise."""
+        n, d = view.shape
+        return torch.randn(n, self.count, d, dtype=view.dtype, generator=generator)

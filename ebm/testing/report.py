@@ -55,7 +55,8 @@ class Report:
 
     def __str__(self) -> str:
         """Return the table, and below it each failure with its counterexample."""
-        lines = [f"{self.name}({self.inputs})", ""]
+        what = f", {self.inputs}" if self.inputs.startswith("a ") else f"({self.inputs})"
+        lines = [f"{self.name}{what}", ""]
         sections = (
             ("must hold", [v for v in self.verdicts if v.claimed]),
             ("observed, not claimed", [v for v in self.verdicts if not v.claimed]),

@@ -35,7 +35,7 @@ _TEMPERATURES = {"temperature", "temp", "tau", "t"}
 _NUMBERS = re.compile(
     r"temp|tau|margin|alpha|beta|gamma|lamb|weight|coef|sigma|eps|scale|delta|rho|nu$|mu$"
 )
-_LABELS = re.compile(r"label|target|class|index|indices|ids?$|y_true")
+_LABELS = re.compile(r"label|class|index|indices|^ids?$")
 
 
 class Uncallable(ValueError):
@@ -94,8 +94,15 @@ class Subject:
         for owner, name, value in self._state:
             owner[name] = value.clone() if isinstance(value, Tensor) else value
 
-    def raw(self, arguments: Arguments, *, seeded: bool = True, fresh: bool = True) -> Any:
-        """Return what the callable returns.
+    def raw(
+        self,
+        arguments: Arguments,
+        *,
+        seeded: bool = True,
+        fresh: bool = True,
+        shared: bool = False,
+    ) -> Any:
+        """Return what the callable returns; it gets copies unless `shared`.
 
         Raises:
             Refused: It raised.
@@ -103,9 +110,9 @@ class Subject:
         if fresh and self._state:
             self.restore()
         if seeded:
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)
         try:
-            return self.call(*self._cast(arguments))
+            return self.call(*self._cast(arguments, shared=shared))
         except Exception as error:
             raise Refused(f"{type(error).__name__}: {error}") from error
 
@@ -132,11 +139,33 @@ class Subject:
             self._single = copy.deepcopy(self.call) if self.modules else self.call
             for module in energies.modules(self._single):
                 module.float()
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         try:
             return self._single(*arguments).detach()
         except Exception as error:
             raise Refused(f"{type(error).__name__}: {error}") from error
+
+    def rounding(self, arguments: Arguments) -> float:
+        """Return by how much float32 arithmetic changes the value around these inputs.
+
+        What cancels inside a loss shows in no magnitude outside it, but it shows here.
+        """
+        generator = torch.Generator().manual_seed(0)
+        worst = 0.0
+        for _ in range(4):
+            near = [
+                (a * (1 + 1e-6 * torch.randn(a.shape, generator=generator, dtype=a.dtype))).float()
+                if is_floating(a)
+                else a
+                for a in arguments
+            ]
+            try:
+                exact = self.values([a.double() if is_floating(a) else a for a in near]).detach()
+                error = float((self.single(near).double().reshape(exact.shape) - exact).abs().max())
+            except (Refused, RuntimeError):
+                continue
+            worst = max(worst, error if error < float("inf") else 0.0)
+        return worst
 
     def compiled(self) -> Callable[..., Tensor]:
         """Return the callable, compiled."""
@@ -147,8 +176,11 @@ class Subject:
     def parts(self, arguments: Arguments) -> dict[str, Tensor]:
         """Return the named parts of an energy."""
         self.restore()
-        torch.manual_seed(0)
-        return self.call.parts(*self._cast(arguments))  # pyright: ignore[reportFunctionMemberAccess]
+        torch.default_generator.manual_seed(0)
+        try:
+            return self.call.parts(*self._cast(arguments))  # pyright: ignore[reportFunctionMemberAccess]
+        except Exception as error:
+            raise Refused(f"{type(error).__name__}: {error}") from error
 
     def gradients(
         self, arguments: Arguments, *, weights: Tensor | None = None
@@ -193,8 +225,9 @@ class Subject:
             size += max(float(a.square().max()) for a in arguments if is_floating(a))
         return size if size < float("inf") else 0.0
 
-    def _cast(self, arguments: Arguments) -> list[Any]:
-        return [a.to(self.dtype) if is_floating(a) else a for a in arguments]
+    def _cast(self, arguments: Arguments, *, shared: bool = False) -> list[Any]:
+        # A copy is no leaf, as the embeddings that a loss gets in training are none.
+        return [a.to(self.dtype, copy=not shared) if is_floating(a) else a for a in arguments]
 
     def case(
         self, kind: str = "gaussian", n: int = 5, d: int = 3, seed: int = 0
@@ -266,9 +299,15 @@ class Subject:
             if not bool(value.isfinite().all()) or value.shape not in {(), (n,), (n, 1), (1,)}:
                 good = False
             good = good and value.requires_grad and value.is_floating_point()
-            if any(isinstance(item, Labels) for item in inputs) and not self._indexes(arguments):
+            labeled = any(isinstance(item, Labels) for item in inputs)
+            if labeled and not self._named_labels() and not self._indexes(arguments):
                 return TypeError("does not use labels as indices")
         return True if good else None
+
+    def _named_labels(self) -> bool:
+        """Return whether a parameter's name says that it takes labels."""
+        known = _parameters(self.thing, None)
+        return any(isinstance(item, Labels) for item in known[0])
 
     def _indexes(self, arguments: Arguments) -> bool:
         absurd = [a if not _integer(a) else a + 10**6 for a in arguments]

@@ -69,8 +69,6 @@ OBSERVED: tuple[Trait, ...] = (
     traits.PerViewTranslation(),
     traits.PositiveScale(),
     traits.PerViewAffine(),
-    traits.Homogeneous(1.0),
-    traits.Homogeneous(2.0),
     traits.ShiftInvariance(),
     traits.MonotoneInNegatives(),
     traits.PushPull(),

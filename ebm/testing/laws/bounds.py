@@ -1,5 +1,7 @@
 """Bounds, and what a collapsed batch costs."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -7,11 +9,11 @@ from torch import Tensor
 
 from ebm import traits
 from ebm.testing import strategies
-from ebm.testing.inputs import View
-from ebm.testing.law import Vacuous, Violation, close, law
+from ebm.testing.inputs import Number, View
+from ebm.testing.law import Vacuous, Violation, close, fail_beyond, law
 from ebm.testing.laws.universal import draws_nothing
 from ebm.testing.strategies import Case
-from ebm.testing.subject import Subject
+from ebm.testing.subject import Refused, Subject
 
 CLOSE = 1e-3
 """How near to an attained bound a descent has to come, in units of S."""
@@ -33,50 +35,93 @@ def _bounded(subject: Subject, case: Case, bound: float, sign: float) -> None:
     value = float(subject.loss(case.arguments).detach())
     scale = subject.magnitude(case.arguments)
     allowed = 32 * subject.eps * scale
-    if sign * (bound - value) > allowed:
-        word = "below" if sign > 0 else "above"
-        message = f"the mean value {value:.6g} is {word} the bound {bound:.6g}."
-        raise Violation(message, abs(value - bound), allowed, case.arguments)
+    word = "below" if sign > 0 else "above"
+    message = f"the mean value {value:.6g} is {word} the bound {bound:.6g}."
+    fail_beyond(subject, sign * (bound - value), allowed, message, case.arguments)
 
 
 @law(
     applies=draws_nothing,
     kinds=("gaussian",),
     small=False,
-    least=3,
     share=0.04,
     conditions="more dimensions than examples, where the inputs leave them free",
-    scale="the loss at normal inputs; 1e-3 of it, for a descent of 400 steps",
+    scale="the loss at normal inputs and the bound; 1e-3 of it, for a descent",
 )
 def bound_attained(subject: Subject, case: Case, claim: Any) -> None:
-    """A descent from a normal batch comes as near as it likes to the stated bound."""
-    n = 3 + case.seed % 3
-    start = subject.case("gaussian", n, n + 1, case.seed)
-    leaves = [m.clone().requires_grad_() for m in start.matrices]
-    if not leaves:
-        raise Vacuous
+    """A descent comes as near as it likes to the stated bound."""
     sign = -1.0 if isinstance(claim, traits.UpperBound) else 1.0
+    n = max(3, subject.least) + case.seed % 3
+    ends = _tried(subject, n, n + 1, case.seed, sign) or _tried(subject, n + 6, 2, case.seed, sign)
+    if not ends:
+        raise Refused("no start is accepted")
+    best, first = ends[0]
+    if not first.matrices:
+        raise Vacuous("it takes no views")
+    inputs = first.arguments
+    bound = sign * _number(claim, first)
+    allowed = CLOSE * max(subject.typical, abs(bound))
+    free = [end for end in ends[1:] if end[1].kind in {"gaussian", "close"}]
+    for descend in (_quasi_newton, _adam):
+        for _, start in (ends[0], *free):
+            if best - bound <= allowed:
+                return
+            leaves = [m.clone().requires_grad_() for m in start.matrices]
+            reached = descend(lambda: sign * subject.loss(start.replaced(leaves)), leaves)  # noqa: B023
+            if reached < best:
+                best, inputs = reached, start.replaced([leaf.detach() for leaf in leaves])
+    if best - bound > allowed:
+        message = f"a descent reaches {sign * best:.6g}, not the bound {sign * bound:.6g}."
+        raise Violation(message, best - bound, allowed, inputs)
+
+
+STARTS = ("gaussian", "close", "equal", "simplex", "collapsed", "opposite", "orthonormal")
+
+
+def _tried(subject: Subject, n: int, d: int, seed: int, sign: float) -> list[tuple[float, Case]]:
+    """Return the values at the starts that are accepted, the lowest first."""
+    ends: list[tuple[float, Case]] = []
+    for kind in STARTS:
+        start = subject.case(kind, n, d, seed)
+        try:
+            value = sign * float(subject.loss(start.arguments).detach())
+        except Refused:
+            continue
+        if math.isfinite(value):
+            ends.append((value, start))
+    return sorted(ends, key=lambda end: end[0])
+
+
+def _quasi_newton(value: Callable[[], Tensor], leaves: list[Tensor]) -> float:
+    optimizer = torch.optim.LBFGS(leaves, max_iter=150, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = value()
+        loss.backward()
+        for leaf in leaves:
+            if leaf.grad is not None:  # an expanded gradient has no flat view
+                leaf.grad = leaf.grad.contiguous()
+        return loss
+
+    optimizer.step(closure)
+    return float(value().detach())
+
+
+def _adam(value: Callable[[], Tensor], leaves: list[Tensor]) -> float:
     optimizer = torch.optim.Adam(leaves, lr=0.05)
-    best = float("inf")
     for step in range(400):
         if step == 250:
             optimizer.param_groups[0]["lr"] = 0.005
         optimizer.zero_grad()
-        loss = sign * subject.loss(start.replaced(leaves))
-        loss.backward()
+        value().backward()
         optimizer.step()
-        best = min(best, float(loss.detach()))
-    bound = sign * _number(claim, start)
-    allowed = CLOSE * max(subject.typical, abs(bound))
-    if best - bound > allowed:
-        message = f"400 steps of descent reach {sign * best:.6g}, not the bound {sign * bound:.6g}."
-        inputs = start.replaced([leaf.detach() for leaf in leaves])
-        raise Violation(message, best - bound, allowed, inputs)
+    return float(value().detach())
 
 
 def _only_views(subject: Subject) -> str | None:
-    if not all(isinstance(item, View) for item in subject.inputs):
-        return "it takes more than views"
+    if not subject.views or not all(isinstance(i, View | Number) for i in subject.inputs):
+        return "it takes other things than views"
     if len({item.dim for item in subject.inputs if isinstance(item, View)}) > 1:
         return "its views have different dimensions"
     return draws_nothing(subject)
@@ -118,7 +163,7 @@ def _collapsible(subject: Subject) -> str | None:
 )
 def prevents_collapse(subject: Subject, case: Case, claim: Any) -> None:
     """A collapsed batch costs more than the same batch slightly spread, alike in all views."""
-    if case.d > max(2, case.n // 2):
+    if case.d > max(2, case.n // 2) and case.kind != "stored":
         raise Vacuous
     views = collapsed(case)
     noise = torch.randn(case.n, case.d, generator=case.generator(), dtype=torch.float64)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ebm.testing.inputs import Labels, View
-from ebm.testing.law import Vacuous, Violation, law
+from ebm.testing.law import Vacuous, Violation, fail_beyond, law
 from ebm.testing.laws.universal import draws_nothing
 from ebm.testing.strategies import Case
 from ebm.testing.subject import Subject
@@ -48,9 +48,8 @@ def monotone_in_negatives(subject: Subject, case: Case, claim: Any) -> None:
     allowed = 32 * subject.eps * subject.magnitude(case.arguments, more)
     if not bool(drop.isfinite().all()):
         raise Vacuous
-    if float(drop.max()) > allowed:
-        message = f"one more negative lowers a value by {float(drop.max()):.4g}."
-        raise Violation(message, float(drop.max()), allowed, more)
+    message = f"one more negative lowers a value by {float(drop.max()):.4g}."
+    fail_beyond(subject, float(drop.max()), allowed, message, more)
 
 
 def _with_column(case: Case, seed: int) -> tuple[Tensor | float, ...]:
