@@ -242,7 +242,8 @@ class ColorJitter(Drawing):
             lambda x: _blend(x, _gray(x), saturation),
             lambda x: _turn_hue(x, hue),
         ]
-        order = torch.rand(4, generator=self.generator).argsort().tolist()
+        place = self.generator.device if self.generator is not None else "cpu"
+        order = torch.rand(4, device=place, generator=self.generator).argsort().tolist()
         for i in order:
             if i < 2 or x.shape[1] == 3:
                 x = changes[i](x)

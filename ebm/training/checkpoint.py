@@ -1,6 +1,7 @@
 """Checkpoints: tensors and numbers, written to a temporary file and renamed."""
 
 import hashlib
+import inspect
 import os
 import re
 from collections.abc import Callable
@@ -22,6 +23,7 @@ Module = TypeVar("Module", bound=Method)
 def fingerprint(method: Method, batch: tuple[Tensor, ...], rows: int = 4) -> dict[str, Any]:
     """Return a few rows of a batch and their energies, to recognize the method by."""
     taken = inputs(method.energy)
+    batch = _views(method, batch)
     if len(batch) < taken:
         return {}
     sample = [x[:rows].detach() for x in batch[:taken]]
@@ -198,6 +200,17 @@ def _digest(path: Path, size: int) -> bytes:
             digest.update(block)
             size -= len(block)
     return digest.digest()
+
+
+def _views(method: Method, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return what the energy of a batch takes: only the views, where it takes two of them."""
+    energy = method.energy.forward if isinstance(method.energy, nn.Module) else method.energy
+    pair = list(inspect.signature(energy).parameters)[1:2] == ["y"]
+    if not pair or "y" in inspect.signature(method.terms).parameters:
+        return batch
+    # An example that comes with its index alone is its own other view.
+    views = [x for x in batch if x.shape == batch[0].shape and x.dtype == batch[0].dtype]
+    return (*views, batch[0])
 
 
 def _energies(method: Method, rows: list[Tensor]) -> Tensor:
