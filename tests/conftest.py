@@ -15,9 +15,11 @@ import torch
 
 torch.set_num_threads(int(os.environ.get("EBM_TEST_THREADS", "1")))
 
-hypothesis.settings.register_profile("dev", max_examples=25, deadline=None)
 hypothesis.settings.register_profile(
-    "ci", max_examples=100, deadline=None, derandomize=True, print_blob=True
+    "dev", max_examples=25, deadline=None, derandomize=True, database=None
+)
+hypothesis.settings.register_profile(
+    "ci", max_examples=100, deadline=None, derandomize=True, database=None, print_blob=True
 )
 hypothesis.settings.register_profile("nightly", max_examples=1000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("EBM_HYPOTHESIS_PROFILE", "dev"))
