@@ -10,6 +10,8 @@ from methods.contrastive.conditional_noise_contrastive_estimation import (
 )
 from methods.contrastive.contrastive_divergence import ContrastiveDivergence
 from methods.contrastive.denoising_score_matching import DenoisingScoreMatching
+from methods.contrastive.flow_contrastive_estimation import FlowContrastiveEstimation
+from methods.contrastive.joint_energy import JointEnergy
 from methods.contrastive.maximum_likelihood import MaximumLikelihood
 from methods.contrastive.minimum_probability_flow import MinimumProbabilityFlow
 from methods.contrastive.noise_contrastive_estimation import NoiseContrastiveEstimation
@@ -70,9 +72,11 @@ __all__ = [
     "DeepCluster",
     "DenoisingAutoencoder",
     "DenoisingScoreMatching",
+    "FlowContrastiveEstimation",
     "GaussianMixture",
     "GradientMixture",
     "InstanceDiscrimination",
+    "JointEnergy",
     "KMeans",
     "MaskedAutoencoder",
     "MaskedTokens",

@@ -219,6 +219,8 @@ def test_samplers_of_binary_units_say_what_they_need():
             sampler.step(restricted(3, 2), torch.full((2, 3), 0.5))
     with pytest.raises(TypeError, match=r"energy must have a method gibbs\(x, generator\)"):
         BlockGibbs().step(ebm.energies.MLP(3), torch.zeros(2, 3))
+    with pytest.raises(TypeError, match="Use Gibbs"):  # half the energy, other conditionals
+        BlockGibbs().step(0.5 * restricted(3, 2), torch.zeros(2, 3).double())
 
 
 def test_images_of_units_are_sampled_in_their_shape():
@@ -290,24 +292,25 @@ def test_binary_methods_train_from_their_examples(cls):
 @pytest.mark.slow
 @pytest.mark.parametrize("cls", [*BINARY, methods.MaximumLikelihood])
 def test_every_binary_method_learns_the_ising_model(cls):
-    data = toy_data.ising(20_000, generator=torch.Generator().manual_seed(0))
+    model = toy_data.ising.with_(size=3)
+    data = model(20_000, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
-    if cls is methods.RestrictedBoltzmannMachine:
+    energy = ebm.energies.BoltzmannMachine(9)  # the true family
+    if cls is methods.MaximumLikelihood:
+        method = cls(energy, model.states)
+    elif cls in (methods.RatioMatching, methods.MinimumProbabilityFlow):
+        method = cls(energy)
+    else:
         method = cls.example(data)
-    else:  # the true family, so that the optimum is the truth
-        energy = ebm.energies.BoltzmannMachine(16)
-        method = {
-            methods.BoltzmannMachine: lambda: cls.example(data),
-            methods.MaximumLikelihood: lambda: cls(energy, binary_states(16)[::1]),
-        }.get(cls, lambda: cls(energy))()
-    steps = 300 if cls is methods.MaximumLikelihood else 1000
-    ebm.fit(
-        method,
-        data,
-        steps=steps,
-        seed=0,
-        progress=False,
-        optimizer=lambda m: torch.optim.Adam(m.parameters(), lr=1e-2),
-    )
-    density = evaluation.by_enumeration(method.energy, toy_data.ising.states)
-    assert density.kl(toy_data.ising.log_prob) < 0.1
+    for rate, steps in ((1e-2, 600), (1e-3, 400)):
+        ebm.fit(
+            method,
+            data,
+            steps=steps,
+            seed=0,
+            progress=False,
+            optimizer=lambda m, rate=rate: torch.optim.Adam(m.parameters(), lr=rate),
+        )
+    kl = evaluation.by_enumeration(method.energy, model.states).kl(model.log_prob)
+    # Hidden units have to be found first; the others fit a convex family.
+    assert kl < (0.2 if cls is methods.RestrictedBoltzmannMachine else 0.05)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from ebm.energies.states import binary
-from ebm.energy import modules
 from ebm.samplers.gibbs import energies
 from ebm.samplers.sampler import AnyEnergy, Sampler, State, held
 
@@ -39,7 +38,8 @@ class BlockGibbs(Sampler):
 
 
 def _with_blocks(energy: AnyEnergy) -> Any:
-    for candidate in (energy, *modules(energy)):
+    # Not a part of the energy: a scaled or summed energy has other conditionals.
+    for candidate in (energy, getattr(energy, "function", None)):
         if hasattr(candidate, "gibbs"):
             return candidate
     raise TypeError(
