@@ -180,6 +180,14 @@ SAMPLERS: list[SamplerRow] = [
     SamplerRow(
         "hmc_cold", lambda: samplers.HMC(0.2, leapfrog_steps=3, temperature=0.5), exact=True
     ),
+    SamplerRow("underdamped", lambda: samplers.UnderdampedLangevin(0.2)),
+    SamplerRow(
+        "tempering",
+        lambda: samplers.ParallelTempering(
+            [samplers.MALA(0.1), samplers.MALA(0.3, temperature=3.0)]
+        ),
+        exact=True,
+    ),
 ]
 
 
@@ -205,5 +213,20 @@ def row(cls: type[Method], shape: tuple[int, ...] = (2,), **hyper: object) -> Me
     return MethodRow(cls.__name__, build, batch, plain)
 
 
-METHODS: list[MethodRow] = [row(getattr(methods, name)) for name in methods.__all__]
+def joint_energy(_: Batch) -> Method:
+    """Return the classifier whose logits are an energy."""
+    return methods.JointEnergy.example(labeled(32, torch.Generator().manual_seed(0)))
+
+
+def labeled(n: int, generator: torch.Generator) -> Batch:
+    """Return normal points and three classes."""
+    return torch.randn(n, 2, generator=generator), torch.arange(n) % 3
+
+
+LABELED = {"JointEnergy": MethodRow("JointEnergy", joint_energy, labeled)}
+"""Methods that need classes."""
+
+METHODS: list[MethodRow] = [
+    LABELED.get(name) or row(getattr(methods, name)) for name in methods.__all__
+]
 """Every exported method, on points in the plane; a row of its own where it needs more."""

@@ -56,3 +56,8 @@ def binary(name: str, x: Tensor) -> Tensor:
             f"{tuple(x.shape)}. Threshold the data: (x > 0.5).float()."
         )
     return x
+
+
+def binarized(x: Tensor) -> Tensor:
+    """Return zeros and ones: one where x is above the middle of its range."""
+    return (x > (x.min() + x.max()) / 2).to(x.dtype)

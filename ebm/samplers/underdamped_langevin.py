@@ -21,18 +21,18 @@ class MomentumState(State):
 
 @dataclass(frozen=True)
 class UnderdampedLangevin(Sampler):
-    """dx = p dt,  dp = -dE/dx dt - friction * p dt + sqrt(2 friction temperature) dW.
+    """dx = p dt,  dp = -dE/dx / temperature dt - friction p dt + sqrt(2 friction) dW.
 
     One transition is half a kick, half a drift, friction and noise, half a drift, half a
     kick (BAOAB), at one gradient. Samples exp(-E / temperature) up to a bias of order
-    step_size^2; on a Gaussian the law of x is exact for every stable step size, below twice
-    the smallest standard deviation at temperature 1. Momentum crosses flat regions faster
-    than `Langevin`.
+    step_size^2; on a Gaussian the law of x is exact at every stable step size, those below
+    twice the smallest standard deviation. Momentum crosses flat regions faster than
+    `Langevin` does. Momenta have variance 1, as in `HMC`.
 
     Args:
         step_size: Time of one transition.
         friction: Share of momentum lost in a unit of time; large is `Langevin`.
-        temperature: Temperature of the target; 0 is descent with momentum.
+        temperature: Temperature of the target.
 
     Reference: Leimkuhler & Matthews, "Rational construction of stochastic numerical methods
     for molecular sampling", Applied Mathematics Research eXpress 2013(1), arXiv:1203.5428.
@@ -47,7 +47,7 @@ class UnderdampedLangevin(Sampler):
     ) -> None:
         object.__setattr__(self, "step_size", checks.positive("step_size", step_size))
         object.__setattr__(self, "friction", checks.positive("friction", friction))
-        object.__setattr__(self, "temperature", checks.not_negative("temperature", temperature))
+        object.__setattr__(self, "temperature", checks.positive("temperature", temperature))
 
     def init(self, energy: AnyEnergy, x: Tensor) -> MomentumState:
         """Return the state at x; its momenta are drawn by the first transition."""
@@ -58,18 +58,18 @@ class UnderdampedLangevin(Sampler):
         self, energy: AnyEnergy, state: State, generator: torch.Generator | None = None
     ) -> MomentumState:
         """Return the state after a kick, a drift, friction and noise, a drift and a kick."""
-        scale, half = math.sqrt(self.temperature), self.step_size / 2
+        half, force = self.step_size / 2, self.step_size / 2 / self.temperature
         p = state.momentum if isinstance(state, MomentumState) else None
         if p is None:
-            p = scale * noise_like(state.x, generator)
+            p = noise_like(state.x, generator)
         keep = math.exp(-self.friction * self.step_size)
-        p = p + half * state.score
+        p = p + force * state.score
         x = state.x + half * p
-        p = keep * p + scale * math.sqrt(1 - keep**2) * noise_like(x, generator)
+        p = keep * p + math.sqrt(1 - keep**2) * noise_like(x, generator)
         x = x + half * p
         with held(energy):
             moved = State(x, *energy_and_score(energy, x))
-        return MomentumState(x, moved.energy, moved.score, momentum=p + half * moved.score)
+        return MomentumState(x, moved.energy, moved.score, momentum=p + force * moved.score)
 
 
 def reversed_momentum(state: MomentumState) -> MomentumState:

@@ -12,10 +12,14 @@ Cognitive Science 9(1), 1985; Tieleman, ICML 2008 (persistent chains).
 Differs: hidden units are summed exactly, so that Gibbs sampling moves x alone, unit by unit.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from torch import Tensor
 
 from ebm import Method, checks, energies
 from ebm.contrast import contrast
+from ebm.energies.states import binarized
 from ebm.memory import Replay
 from ebm.samplers import Gibbs
 
@@ -38,6 +42,12 @@ class BoltzmannMachine(Method):
         self.sampler = Gibbs()
         self.steps = checks.count("steps", steps)
         self.replay = replay
+
+    @classmethod
+    def example_inputs(cls, data: Any) -> tuple[Any, Callable[..., Any] | None]:
+        """Return the examples as zeros and ones, split at the middle of their range."""
+        x, views = super().example_inputs(data)
+        return binarized(x).flatten(1), views
 
     @classmethod
     def example(cls, data: Tensor, *, hidden: int = 0) -> "BoltzmannMachine":

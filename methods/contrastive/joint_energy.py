@@ -59,10 +59,19 @@ class JointEnergy(Method):
         self.density_weight = checks.not_negative("density_weight", density_weight)
 
     @classmethod
-    def example(cls, data: tuple[Tensor, Tensor], *, steps: int = 10) -> "JointEnergy":
-        """Return a small instance for examples and their classes."""
-        x, y = data
-        net = networks.MLP([x[0].numel(), 128, 128, int(y.max()) + 1])
+    def example(cls, data: Tensor | tuple[Tensor, Tensor], *, steps: int = 10) -> "JointEnergy":
+        """Return a small instance for examples and their classes.
+
+        Raises:
+            ValueError: The data have no classes.
+        """
+        if not isinstance(data, tuple):
+            raise ValueError(
+                "data must be examples and their classes, got examples alone. "
+                "Pass (x, labels), or --data labeled-gaussians."
+            )
+        x, labels = data
+        net = networks.MLP([x[0].numel(), 128, 128, int(labels.max()) + 1])
         return cls(nn.Sequential(nn.Flatten(), net), steps=steps)
 
     def energy(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -82,9 +91,9 @@ class JointEnergy(Method):
         self.replay.stage(slots, chains)
         return chains
 
-    def terms(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def terms(self, x: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return the cross entropy, the energy of the data and minus that of the negatives."""
-        terms = {"classes": cross_entropy(self.classifier(x), y, reduction="none")}
+        terms = {"classes": cross_entropy(self.classifier(x), labels, reduction="none")}
         if self.density_weight:
             pair = contrast(self.energy, x, self.negatives(x))
             terms |= {name: self.density_weight * value for name, value in pair.items()}

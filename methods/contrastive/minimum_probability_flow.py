@@ -13,12 +13,13 @@ there would be no others.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ebm import Energy, Method, as_energy, checks, energies
-from ebm.energies.states import flip_energies
+from ebm.energies.states import binarized, flip_energies
 
 
 class MinimumProbabilityFlow(Method):
@@ -35,6 +36,12 @@ class MinimumProbabilityFlow(Method):
         super().__init__()
         self.energy = as_energy(energy)
         self.flow_weight = checks.positive("flow_weight", flow_weight)
+
+    @classmethod
+    def example_inputs(cls, data: Any) -> tuple[Any, Callable[..., Any] | None]:
+        """Return the examples as zeros and ones, split at the middle of their range."""
+        x, views = super().example_inputs(data)
+        return binarized(x), views
 
     @classmethod
     def example(cls, data: Tensor) -> "MinimumProbabilityFlow":

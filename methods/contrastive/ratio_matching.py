@@ -12,12 +12,13 @@ Differs: in nothing; sigmoid(u) is the paper's g(ratio) = 1 / (1 + ratio) on the
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ebm import Energy, Method, as_energy, checks, energies
-from ebm.energies.states import flip_energies
+from ebm.energies.states import binarized, flip_energies
 
 
 class RatioMatching(Method):
@@ -30,6 +31,12 @@ class RatioMatching(Method):
     def __init__(self, energy: Energy | Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.energy = as_energy(energy)
+
+    @classmethod
+    def example_inputs(cls, data: Any) -> tuple[Any, Callable[..., Any] | None]:
+        """Return the examples as zeros and ones, split at the middle of their range."""
+        x, views = super().example_inputs(data)
+        return binarized(x), views
 
     @classmethod
     def example(cls, data: Tensor) -> "RatioMatching":

@@ -12,10 +12,14 @@ theory", 1986; Hinton, Neural Computation 14(8), 2002; Tieleman, ICML 2008.
 Differs: in nothing.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from torch import Tensor
 
 from ebm import Method, checks, energies
 from ebm.contrast import contrast
+from ebm.energies.states import binarized
 from ebm.memory import Replay
 from ebm.samplers import BlockGibbs
 
@@ -38,6 +42,12 @@ class RestrictedBoltzmannMachine(Method):
         self.sampler = BlockGibbs()
         self.steps = checks.count("steps", steps)
         self.replay = replay
+
+    @classmethod
+    def example_inputs(cls, data: Any) -> tuple[Any, Callable[..., Any] | None]:
+        """Return the examples as zeros and ones, split at the middle of their range."""
+        x, views = super().example_inputs(data)
+        return binarized(x).flatten(1), views
 
     @classmethod
     def example(cls, data: Tensor, *, hidden: int = 32) -> "RestrictedBoltzmannMachine":
