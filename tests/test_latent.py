@@ -347,6 +347,36 @@ class TestSparseCode:
         assert (found.energy - energy(x, z) <= gap.clamp(min=found.gap) + 1e-12).all()
         assert (energy(x, z) - found.energy <= gap.clamp(min=found.gap) + 1e-12).all()
 
+    @pytest.mark.parametrize("tolerance", [1e-4, 1e-12])
+    def test_coordinate_descent_reaches_the_same_minimum(self, problem, tolerance):
+        energy, x = problem
+        found = latent.CoordinateDescent(tolerance=tolerance).solve(energy, x)
+        assert bool(found.converged.all())
+        assert (found.gap <= tolerance * x.square().sum(1)).all()
+        best = self._best(energy, x)
+        assert (found.energy - best.energy <= found.gap + 1e-12).all()
+        assert (best.energy - found.energy <= best.gap + 1e-12).all()
+        # From any start and in any company; no round raises the energy.
+        start = torch.randn(12, len(energy.atoms), dtype=torch.float64)
+        before = energy(x, start)
+        for rounds in (1, 2, 5):
+            rule = latent.CoordinateDescent(rounds=rounds, first=1, again=1, tolerance=0.0)
+            after = rule.solve(energy, x, start).energy
+            assert (after <= before + 8 * EPS * before.max()).all()
+        alone = latent.CoordinateDescent(tolerance=tolerance).solve(energy, x[4:5])
+        torch.testing.assert_close(alone.z, found.z[4:5], atol=1e-6, rtol=1e-6)
+
+    def test_coordinate_descent_wants_a_sparse_code(self, problem):
+        with pytest.raises(TypeError, match="energy must offer atoms"):
+            latent.CoordinateDescent()(Ellipse(), problem[1])
+
+    def test_equal_and_zero_atoms_are_fine(self):
+        atoms = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
+        energy = latent.SparseCode(atoms)
+        z = energy.infer(torch.tensor([[2.0, 1.0], [0.0, 0.0]]))
+        assert z.isfinite().all()
+        assert z[0].sum().item() == pytest.approx(1.9, abs=1e-3)
+
     def test_any_energy_with_the_three_parts(self, problem):
         energy, x = problem
 

@@ -2,6 +2,7 @@
 
 from ebm.latent.amortized import Amortized
 from ebm.latent.closed_form import ClosedForm
+from ebm.latent.coordinate_descent import CoordinateDescent
 from ebm.latent.descent import LBFGS, Adam, Descent
 from ebm.latent.dictionary import SparseCode
 from ebm.latent.energy import LatentEnergy
@@ -22,6 +23,7 @@ __all__ = [
     "Adam",
     "Amortized",
     "ClosedForm",
+    "CoordinateDescent",
     "Descent",
     "Diagonal",
     "Draws",

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from ebm import checks
+from ebm.latent.coordinate_descent import CoordinateDescent
 from ebm.latent.energy import LatentEnergy
 from ebm.latent.inference import Inference
-from ebm.latent.proximal import ProximalDescent, soft_threshold
+from ebm.latent.proximal import soft_threshold
 from ebm.shapes import Codes, Energies, Points
 
 
@@ -29,7 +30,7 @@ class SparseCode(LatentEnergy):
     Args:
         atoms: The first atoms; they are trained where the energy is.
         sparsity_weight: Weight of |z|_1.
-        inference: Finds the code; `ProximalDescent()` if None.
+        inference: Finds the code; `CoordinateDescent()` if None.
 
     Reference: Olshausen & Field, "Emergence of simple-cell receptive field properties by
     learning a sparse code for natural images", Nature 381, 1996.
@@ -42,7 +43,7 @@ class SparseCode(LatentEnergy):
         sparsity_weight: float = 0.1,
         inference: Inference | None = None,
     ) -> None:
-        super().__init__(ProximalDescent() if inference is None else inference)
+        super().__init__(CoordinateDescent() if inference is None else inference)
         self.atoms = nn.Parameter(atoms.detach().clone())
         self.sparsity_weight = checks.positive("sparsity_weight", sparsity_weight)
 

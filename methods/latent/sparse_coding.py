@@ -28,7 +28,7 @@ class SparseCoding(Method):
     Args:
         atoms: The first atoms, (atoms, dim).
         sparsity_weight: Weight of |z|_1.
-        inference: Finds the code; `ProximalDescent()` if None.
+        inference: Finds the code; `CoordinateDescent()` if None.
     """
 
     def __init__(
