@@ -1,5 +1,6 @@
 """Make axes to draw on, with or without a display."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ebm.landscape import palette
@@ -74,6 +75,59 @@ def bare(ax: Any) -> None:
     ax.tick_params(labelcolor=palette.CAPTION)
     for spine in ax.spines.values():
         spine.set_visible(False)
+
+
+def ruled(ax: Any, name: str = "") -> None:
+    """Leave ticks and faint horizontal lines, the vertical axis named above: for curves."""
+    bare(ax)
+    ax.grid(axis="y", color=palette.RULE, linewidth=0.6)
+    ax.set_axisbelow(True)
+    if name:
+        ax.set_title(name, fontsize=9, color=palette.CAPTION, loc="left")
+
+
+def legend(ax: Any, columns: int = 4) -> None:
+    """Write the labels above the axes, if there are any."""
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=columns,
+            fontsize=8,
+            frameon=False,
+            handlelength=1.4,
+            columnspacing=1.4,
+            borderaxespad=0.2,
+            labelcolor=palette.INK,
+        )
+
+
+def blank(ax: Any) -> None:
+    """Leave neither ticks nor frame: for pictures."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    bare(ax)
+
+
+def panels(ax: Any, titles: Sequence[str], *, columns: int | None = None) -> list[Any]:
+    """Return axes side by side in the place of one, each with its title."""
+    columns = columns or len(titles)
+    rows = -(-len(titles) // columns)
+    ax.set_axis_off()
+    if ax.get_subplotspec() is None:  # axes within axes
+        wide, high = 1 / columns, 1 / rows
+        found = [
+            ax.inset_axes(
+                (i % columns * wide, 1 - (i // columns + 1) * high, 0.8 * wide, 0.8 * high)
+            )
+            for i in range(len(titles))
+        ]
+    else:
+        spec = ax.get_subplotspec().subgridspec(rows, columns)
+        found = [ax.figure.add_subplot(spec[i // columns, i % columns]) for i in range(len(titles))]
+    for part, title in zip(found, titles, strict=True):
+        part.set_title(title, loc="left", fontsize=9, color=palette.INK)
+    return found
 
 
 def caption(ax: Any, *sentences: str) -> None:

@@ -9,6 +9,9 @@ from ebm.landscape.draw_history import draw_history
 
 __all__ = ["Landscape", "draw", "draw_history"]
 
+SIZE = (5.6, 4.8)
+"""Inches of a figure, unless the view states others."""
+
 SHOWN = 5_000
 """Points drawn of each set, at most."""
 
@@ -17,7 +20,8 @@ SHOWN = 5_000
 class Landscape(Protocol):
     """Computed arrays that can draw themselves: what every view is.
 
-    A view on which examples have a place also has `locate(x) -> (n, 2)`.
+    A view on which examples have a place also has `locate(x) -> (n, 2)`; one that needs
+    room has `size`, the inches of its figure.
     """
 
     def draw_on(self, ax: Any) -> None:
@@ -47,7 +51,7 @@ def draw(
     Raises:
         ValueError: Examples have no place on this landscape.
     """
-    ax = canvas.axes() if ax is None else ax
+    ax = canvas.axes(size=getattr(landscape, "size", SIZE)) if ax is None else ax
     landscape.draw_on(ax)
     for overlay in (score, trajectories):
         if overlay is not None:

@@ -51,22 +51,9 @@ def draw_history(history: Columns, ax: Any = None) -> Any:
     sizes = [size for size in sizes if size > 0]
     if sizes and max(sizes) > WIDE * min(sizes):
         ax.set_yscale("symlog", linthresh=min(sizes), linscale=1.0)
-    canvas.bare(ax)
-    ax.grid(axis="y", color="#e4e7ea", linewidth=0.6)
-    ax.set_axisbelow(True)
+    canvas.ruled(ax)
     ax.set_xlabel("step", fontsize=8, color=palette.CAPTION)
-    if ax.get_legend_handles_labels()[1]:
-        ax.legend(
-            loc="lower left",
-            bbox_to_anchor=(0, 1),
-            ncols=4,
-            fontsize=8,
-            frameon=False,
-            handlelength=1.4,
-            columnspacing=1.4,
-            borderaxespad=0.2,
-            labelcolor=palette.INK,
-        )
+    canvas.legend(ax)
     return ax
 
 

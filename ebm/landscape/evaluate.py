@@ -35,6 +35,22 @@ class Probe:
         values[~np.isfinite(values)] = np.nan
         return values
 
+    def parts(
+        self, locations: Locations, count: int, batch_size: int
+    ) -> dict[str, NDArray[np.floating]]:
+        """Return the named summands at `count` locations, NaN where they are not finite."""
+        values: dict[str, NDArray[np.floating]] = {}
+        kind = np.float64 if self.dtype == torch.float64 else np.float32
+        with torch.no_grad(), self._batches(locations, count, batch_size) as batches:
+            for part, x in batches:
+                for name, found in self.energy.parts(x).items():
+                    checks.one_per_example(found, len(x), name)
+                    values.setdefault(name, np.empty(count, kind))
+                    values[name][part] = found.cpu().double().numpy()
+        for array in values.values():
+            array[~np.isfinite(array)] = np.nan
+        return values
+
     def scores(self, locations: Locations, count: int, batch_size: int) -> NDArray[np.floating]:
         """Return the scores -dE/dx at `count` locations, NaN where they are not finite."""
         found = []
@@ -66,6 +82,32 @@ class Probe:
 
         with evaluating(self.energy):
             yield batches()
+
+
+def pair_energies(
+    energy: Energy | Callable[..., Tensor], x: Tensor, y: Tensor, batch_size: int
+) -> NDArray[np.floating]:
+    """Return the energy of every x with every y, (len(x), len(y)), NaN where not finite.
+
+    `batch_size` pairs exist at a time.
+
+    Raises:
+        ValueError: The energy depends on the rest of the batch, or is not one number per pair.
+    """
+    energy = as_energy(energy)
+    checks.own_reach(energy, "a landscape")
+    checks.count("batch_size", batch_size)
+    device, _ = _place(energy, x)
+    x, y = x.detach().to(device), y.detach().to(device)
+    values = np.empty(len(x) * len(y), np.float64 if x.dtype == torch.float64 else np.float32)
+    with torch.no_grad(), evaluating(energy):
+        for start in range(0, len(values), batch_size):
+            index = torch.arange(start, min(start + batch_size, len(values)), device=device)
+            found = energy(x[index // len(y)], y[index % len(y)])
+            checks.one_per_example(found, len(index))
+            values[start : start + batch_size] = found.cpu().double().numpy()
+    values[~np.isfinite(values)] = np.nan
+    return values.reshape(len(x), len(y))
 
 
 def probe(

@@ -13,7 +13,7 @@ from ebm.energy import Energy
 from ebm.landscape import canvas, palette
 from ebm.landscape.bounds import Bounds, as_points, bounds_of
 from ebm.landscape.evaluate import probe
-from ebm.landscape.lattice import axes_of, locations_on, two_dimensional
+from ebm.landscape.lattice import centers_of, locations_on, two_dimensional
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,7 @@ def field(
     ready = probe(energy, given, like=points)
     two_dimensional(ready)
     box = bounds_of(bounds, points)
-    edges = axes_of(box, resolution)
-    x, y = (
-        low + (np.arange(len(axis)) + 0.5) * (high - low) / len(axis)
-        for axis, (low, high) in zip(edges, box, strict=True)
-    )
+    x, y = centers_of(box, resolution)
     scores = ready.scores(locations_on(ready, x, y), len(x) * len(y), batch_size)
     masked = int(np.isnan(scores).any(-1).sum())
     return Field(x, y, scores.reshape(len(y), len(x), 2), box, masked)

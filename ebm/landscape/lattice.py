@@ -23,6 +23,17 @@ def axes_of(
     return np.linspace(*box[0], nx), np.linspace(*box[1], ny)
 
 
+def centers_of(
+    box: Bounds, resolution: int | Sequence[int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the centers of the cells along each axis."""
+    x, y = (
+        low + (np.arange(len(axis)) + 0.5) * (high - low) / len(axis)
+        for axis, (low, high) in zip(axes_of(box, resolution), box, strict=True)
+    )
+    return x, y
+
+
 def on_grid(
     ready: Probe,
     x: NDArray[np.float64],

@@ -11,6 +11,7 @@ import numpy as np
 
 DATA = "#f08a00"
 DATA_EDGE = "#ffffff"
+RULE = "#e4e7ea"
 SAMPLES = "#fff0fa"
 SAMPLES_EDGE = "#b0005f"
 PATHS = "#e0359a"
@@ -18,6 +19,7 @@ INK = "#1c2733"
 CAPTION = "#66707a"
 MASKED = "#c4c0ba"
 EDGE = "#ffffff"
+RULE = "#e4e7ea"
 
 LINES = ("#0a6fb5", "#d9560b", "#138a63", "#b0539a", "#c79200", "#55a7dc", "#444c55")
 """Line colors in order: told apart with every kind of color vision."""
@@ -42,6 +44,24 @@ def field() -> Any:
     anchors = np.array(_FIELD)
     lab = np.stack([np.interp(np.linspace(0, 1, 512), at, anchors[:, i]) for i in range(3)], -1)
     return ListedColormap(_rgb(lab), name="energy").with_extremes(bad=MASKED)
+
+
+def density() -> Any:
+    """Return the color map of densities: dark where likely, as energies are."""
+    return field().reversed("density").with_extremes(bad=MASKED)
+
+
+def signed() -> Any:
+    """Return the color map of signed numbers: blue below zero, white, orange above."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colors = ["#0a3f7a", "#4a8fc7", "#f7f7f5", "#e08a3c", "#8a3a00"]
+    return LinearSegmentedColormap.from_list("signed", colors).with_extremes(bad=MASKED)
+
+
+def color(number: int) -> str:
+    """Return a line color; they repeat."""
+    return LINES[number % len(LINES)]
 
 
 def _rgb(lab: Any) -> Any:

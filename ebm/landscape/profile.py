@@ -30,6 +30,7 @@ class Profile:
     """Their energies."""
     masked: int
     """How many energies are not finite."""
+    size = (6.0, 3.6)
 
     @property
     def barrier(self) -> float:
@@ -69,10 +70,7 @@ class Profile:
                     color=palette.INK,
                     fontsize=9,
                 )
-        canvas.bare(ax)
-        ax.grid(axis="y", color="#e4e7ea", linewidth=0.6)
-        ax.set_axisbelow(True)
-        ax.set_title("E", fontsize=9, color=palette.CAPTION, loc="left")
+        canvas.ruled(ax, "E")
         words = []
         if not single:
             words.append(f"a at 0, b at 1, {self.length:.3g} apart; barrier {self.barrier:.3g}")

@@ -61,7 +61,7 @@ def show(
         low, high = _range(bounds, like)
         a, b = (like.new_full(like.shape[1:] or (1,), end) for end in (low, high))
         landscape = profile(energy, a, b, resolution or 400, margin=0, given=given)
-        ax = draw(landscape, canvas.axes(size=(6.0, 3.6)))
+        ax = draw(landscape)
     else:
         a, b, c = _corners(like)
         landscape = plane(energy, a, b, c, resolution or 60, data=like, given=given)
