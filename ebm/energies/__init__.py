@@ -10,6 +10,7 @@ from ebm.energies.gaussian_mixture import GaussianMixture
 from ebm.energies.himmelblau import Himmelblau
 from ebm.energies.mlp import MLP
 from ebm.energies.quadratic import Quadratic
+from ebm.energies.reconstruction_error import ReconstructionError
 from ebm.energies.restricted_boltzmann_machine import RestrictedBoltzmannMachine
 from ebm.energies.ring import Ring
 from ebm.energies.rosenbrock import Rosenbrock
@@ -26,6 +27,7 @@ __all__ = [
     "GaussianMixture",
     "Himmelblau",
     "Quadratic",
+    "ReconstructionError",
     "RestrictedBoltzmannMachine",
     "Ring",
     "Rosenbrock",

@@ -69,12 +69,38 @@ class Adversarial(Method):
             )
 
     @classmethod
-    def example(cls, data: Tensor, *, noise_dim: int = 8, **hyper: float) -> "Adversarial":
-        """Return a small instance for points or images."""
+    def example(
+        cls,
+        data: Tensor,
+        *,
+        noise_dim: int = 8,
+        cost_steps: int = 2,
+        entropy_weight: float = 1.0,
+        blur: float = 0.1,
+    ) -> "Adversarial":
+        """Return a small instance.
+
+        For points the generator is a sampler of exp(-E); for images E is the
+        reconstruction error of an autoencoder, with a margin of half the data's variance.
+        """
         shape = data[0].shape
         net = networks.MLP([noise_dim, 128, 128, shape.numel()])
         generator = nn.Sequential(net, nn.Unflatten(1, shape))
-        return cls(energies.MLP(shape.numel()), generator, noise_dim=noise_dim, **hyper)  # pyright: ignore[reportArgumentType]
+        if len(shape) > 1:
+            net = networks.MLP([shape.numel(), 128, 16, 128, shape.numel()])
+            cost = energies.ReconstructionError(
+                nn.Sequential(nn.Flatten(), net, nn.Unflatten(1, shape))
+            )
+            margin = 0.5 * float(data.flatten(1).var(0).sum())
+            return cls(cost, generator, noise_dim=noise_dim, margin=margin)
+        return cls(
+            energies.MLP(shape.numel()),
+            generator,
+            noise_dim=noise_dim,
+            cost_steps=cost_steps,
+            entropy_weight=entropy_weight,
+            blur=blur,
+        )
 
     def sample(self, x: Tensor) -> Tensor:
         """Return as many generated samples as x has rows, on its device."""
