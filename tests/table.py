@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 import methods
-from ebm import Energy, Method, energies, latent, mixture, samplers, terms
+from ebm import Energy, Method, energies, latent, mixture, networks, samplers, terms
 from ebm.samplers import Sampler
 from ebm.testing.inputs import (
     Bits,
@@ -119,6 +119,9 @@ ENERGIES: list[EnergyRow] = [
     EnergyRow("mlp_spectral", lambda: energies.MLP(2, hidden=(8,), spectral_norm=True).eval()),
     EnergyRow(
         "convolutional", lambda: energies.Convolutional(1, 8, widths=(4, 8)), Example((1, 8, 8))
+    ),
+    EnergyRow(
+        "reconstruction_error", lambda: energies.ReconstructionError(networks.MLP([2, 8, 2]))
     ),
     EnergyRow("sum", lambda: energies.MLP(2, hidden=(8,)) + 0.5 * energies.Quadratic()),
     EnergyRow("mixture", lambda: mixture(energies.Quadratic(), energies.Gaussian((2.0, 0.0)))),
