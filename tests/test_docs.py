@@ -1,6 +1,7 @@
 """Every method has its page, and every page can be executed and names what exists."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,52 @@ import methods
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path for path in (DOCS / "methods").glob("*.md") if path.stem != "index")
+FILES = {getattr(methods, name).__module__.rsplit(".", 1)[1]: name for name in methods.__all__}
+
+
+def cells(page):
+    return re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", page.read_text(), re.DOTALL | re.M)
+
+
+def test_every_method_has_a_file_of_its_own():
+    assert len(FILES) == len(methods.__all__)
+
+
+def test_the_index_lists_whatever_pages_there_are():
+    toctree = re.search(
+        r"```\{toctree\}\n(.*?)```", (DOCS / "methods" / "index.md").read_text(), re.S
+    )
+    assert toctree
+    assert {":glob:", "*"} <= set(toctree[1].split())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_method_page_is_executed_and_names_its_method(page):
+def test_method_page_is_executed_and_trains_its_method(page):
     text = page.read_text()
     assert text.startswith("---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n")
-    cells = "".join(re.findall(r"```\{code-cell\}.*?\n(.*?)```", text, re.DOTALL))
-    used = set(re.findall(r"methods\.([A-Z]\w+)", cells))
-    assert used
+    code = "".join(cells(page))
+    used = set(re.findall(r"methods\.([A-Z]\w+)", code))
     assert used <= set(methods.__all__)
+    assert page.stem in FILES, f"{page.name} must be named like a method's file."
+    assert re.search(rf"methods\.{FILES[page.stem]}(\.[a-z_]+)?\(", code)
+    assert "ebm.fit(" in code
+    assert "ebm.landscape." in code or "matplotlib" in code
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_method_page_cites_a_paper_that_the_method_cites(page):
+    text = page.read_text()
     assert "## Reference" in text
+    cited = sys.modules[getattr(methods, FILES[page.stem]).__module__].__doc__ or ""
+    papers = re.findall(r"arXiv:(\d{4}\.\d{4,5})", cited)
+    links = [f"[arXiv:{paper}](https://arxiv.org/abs/{paper})" for paper in papers]
+    assert not links or any(link in text for link in links)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *sorted(DOCS.glob("*.md"))], ids=lambda page: page.stem)
+def test_cells_compile(page):
+    for cell in cells(page):
+        compile(re.sub(r"^:.*$", "", cell, flags=re.M), page.name, "exec")
 
 
 def test_every_link_to_the_reference_names_what_exists():
