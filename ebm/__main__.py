@@ -176,19 +176,30 @@ class Benchmark:
     """Measure, and print one of the tables that the docs show."""
 
     table: Positional[str]
-    """The table: density, latent, ..."""
+    """The table: density, embeddings, latent, terms."""
     quick: bool = False
     """Smaller sizes, to see that everything works."""
     seeds: int = 1
     """Runs to average over, where something is trained."""
+    data: str | None = None
+    """Data to train on, where there is a choice: fashion-mnist, digits, ..."""
+    preset: str | None = None
+    """Size of the runs, where there is a choice: small, or large for a GPU."""
     out: Path | None = None
-    """Write the rows as JSON too."""
+    """Write the rows as JSON too, each when it is done; a run that was stopped goes on."""
 
     def run(self) -> int:
         """Measure and print."""
         from ebm import benchmark
 
-        benchmark.run(self.table, quick=self.quick, seeds=self.seeds, out=self.out)
+        benchmark.run(
+            self.table,
+            quick=self.quick,
+            seeds=self.seeds,
+            data=self.data,
+            preset=self.preset,
+            out=self.out,
+        )
         return 0
 
 

@@ -1,7 +1,7 @@
 """Benchmarks: one harness, and the rows of every table that the docs show.
 
-Each module here is one table: `run(...)` returns its rows, which are dataclasses, and
-`print_table(rows)` prints them.
+Each module with a `print_table(rows)` is one table: its `run(...)` returns or yields the rows,
+which are dataclasses called `Row`.
 """
 
 import importlib
@@ -24,35 +24,87 @@ def names() -> list[str]:
     return [name for name in modules if hasattr(_table(name), "print_table")]
 
 
-def run(name: str, *, quick: bool = False, seeds: int = 1, out: Path | None = None) -> None:
+def run(
+    name: str,
+    *,
+    quick: bool = False,
+    seeds: int = 1,
+    data: str | None = None,
+    preset: str | None = None,
+    out: Path | None = None,
+) -> None:
     """Measure a table, print it, and write it as JSON if there is a place.
 
+    Each row is written as soon as it is measured. A table that takes the rows already `done`
+    goes on where a file of the same settings ends.
+
     Raises:
-        ValueError: There is no such table, or it has no use for seeds.
+        ValueError: There is no such table, it has no use for an option, or the file holds
+            rows of other settings.
     """
+    table = _known(name)
+    taken = inspect.signature(table.run).parameters
+    options: dict[str, Any] = {}
+    if data is not None:
+        options["data"] = data
+    if preset is not None:
+        options["preset"] = preset
+    facts: dict[str, Any] = {
+        "table": name,
+        "quick": quick,
+        **options,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+    if seeds != 1:
+        options["seeds"] = seeds
+    for option, value in options.items():
+        if option not in taken:
+            raise ValueError(f"{option} must be left out for {name}, got {value}: it has no use.")
+    if out is not None and out.exists() and "done" in taken:
+        options["done"] = _done(out, table, facts)
+    words = [f"--{option} {value}" for option, value in options.items() if option != "done"]
+    command = " ".join([f"ebm benchmark {name}", *["--quick"] * quick, *words])
+    rows = []
+    for row in table.run(quick=quick, **options):
+        rows.append(row)
+        if out is not None:
+            _write(out, {"command": command, **facts, "rows": [asdict(row) for row in rows]})
+    table.print_table(rows)
+
+
+def show(path: Path) -> None:
+    """Print a table from the file that `run` wrote, below the command that made it."""
+    stored = json.loads(path.read_text())
+    table = _known(stored["table"])
+    print(f"{stored['command']}  (torch {stored['torch']}, {stored['threads']} threads)\n")
+    table.print_table([table.Row(**row) for row in stored["rows"]])
+
+
+def _done(out: Path, table: Any, facts: dict[str, Any]) -> list[Any]:
+    """Return the rows in a file, which must have been measured alike."""
+    stored = json.loads(out.read_text())
+    for fact in dict.fromkeys([*facts, *stored]):
+        if fact not in ("command", "rows") and facts.get(fact) != stored.get(fact):
+            raise ValueError(
+                f"out must hold rows of the same {fact}, got {out} with {stored.get(fact)} "
+                f"instead of {facts.get(fact)}. Choose another file, or delete it."
+            )
+    return [table.Row(**row) for row in stored["rows"]]
+
+
+def _write(out: Path, facts: dict[str, Any]) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(facts, indent=1) + "\n"
+    atomically(out, lambda part: _put(part, text))
+
+
+def _known(name: str) -> Any:
     known = names()
     if name not in known:
         raise ValueError(f"table must be one of {', '.join(known)}, got {name!r}.")
-    table = _table(name)
-    options: dict[str, Any] = {"quick": quick}
-    if seeds != 1:
-        if "seeds" not in inspect.signature(table.run).parameters:
-            raise ValueError(f"seeds must be 1 for {name}, got {seeds}: it trains nothing.")
-        options["seeds"] = seeds
-    rows = table.run(**options)
-    table.print_table(rows)
-    if out is not None:
-        command = f"ebm benchmark {name}" + " --quick" * quick + f" --seeds {seeds}" * (seeds > 1)
-        facts = {
-            "command": command,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "rows": [asdict(row) for row in rows],
-        }
-        out.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(facts, indent=1) + "\n"
-        atomically(out, lambda part: _put(part, text))
+    return _table(name)
 
 
 def _table(name: str) -> Any:
