@@ -64,11 +64,12 @@ default_role = "code"
 
 
 def _digest() -> str:
-    """Return the digest of the code that the pages run: other code, other outputs."""
+    """Return the digest of what the pages run and show: other code, other outputs."""
     digest = hashlib.blake2b(digest_size=8)
-    for folder in ("ebm", "methods", "toy_data"):
-        for path in sorted((HERE.parent / folder).rglob("*.py")):
-            digest.update(path.read_bytes())
+    for folder in ("ebm", "methods", "toy_data", "docs/benchmarks"):
+        for path in sorted((HERE.parent / folder).rglob("*.*")):
+            if path.suffix in (".py", ".json"):
+                digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
