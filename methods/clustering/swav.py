@@ -70,12 +70,15 @@ class SwAV(Method):
         *,
         encoder: nn.Module | None = None,
         dim: int = 64,
-        prototypes: int = 64,
+        prototypes: int = 128,
         size: int = 0,
         temperature: float = 0.1,
-        epsilon: float = 0.05,
+        epsilon: float = 0.03,
     ) -> "SwAV":
-        """Return a small instance for points, pictures or a pair of views."""
+        """Return a small instance for points, pictures or a pair of views.
+
+        epsilon is what the authors advise where 0.05 stays at log K.
+        """
         encoder = encoder or networks.encoder_for(data)
         features = networks.features_of(encoder)
         return cls(

@@ -44,13 +44,13 @@ class SimSiam(Method):
         data: Tensor | tuple[Tensor, ...],
         *,
         encoder: nn.Module | None = None,
-        dim: int = 128,
-        bottleneck: int = 32,
+        dim: int = 256,
+        bottleneck: int = 128,
     ) -> "SimSiam":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
         last = networks.BatchNorm(dim, affine=False)
-        projector = networks.Projector([networks.features_of(encoder), dim, dim], last=last)
+        projector = networks.Projector([networks.features_of(encoder), 256, dim], last=last)
         return cls(encoder, projector, networks.Predictor(dim, bottleneck))
 
     def encode(self, x: Tensor) -> Embeddings:
