@@ -89,8 +89,12 @@ class MonotoneInNegatives(Trait):
     """One more negative never lowers the value of an example."""
 
 
+@dataclass(frozen=True)
 class PushPull(Trait):
-    """The right answer's gradient and the wrong answers' never have the same sign."""
+    """The gradient pushes the right answer one way and the wrong ones the other."""
+
+    down: bool | None = True
+    """Whether the right answer goes down (energies), up (logits, False), or either (None)."""
 
 
 class StopGradient(Trait):

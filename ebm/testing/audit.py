@@ -53,6 +53,7 @@ def audit(
     cases: int = 50,
     seed: int | None = None,
     compile: bool = False,
+    collapse: bool = True,
     progress: bool = True,
 ) -> Report:
     """Return which laws hold for an energy, a loss, a sampler or a method.
@@ -66,6 +67,7 @@ def audit(
         cases: Batches drawn for each law.
         seed: Draws other batches; the same ones every time if None.
         compile: Try the law of the compiled graph too; it needs a compiler and minutes.
+        collapse: Look where free embeddings end under a loss of views.
         progress: Show a progress bar.
 
     Raises:
@@ -79,17 +81,18 @@ def audit(
     subject = Subject(thing, inputs, tuple(traits))
     items = list(plan(subject, compile=compile))
     verdicts: list[Verdict] = []
-    held: set[type[Trait]] = set()
+    outcomes: dict[type, str] = {}
     for law, claim, claimed in _bar(items, subject.name, progress=progress):
-        if not claimed and law in SECONDARY and type(claim) not in held:
+        before = outcomes.get(type(claim), "")
+        if law in SECONDARY and (before == "fails" or (not claimed and before != "holds")):
             continue  # the symmetry itself does not hold
         verdict = judge(law, subject, claim, cases=cases, seed=seed, claimed=claimed)
-        if not claimed and verdict.outcome == "holds" and claim is not None:
-            held.add(type(claim))
+        if law not in SECONDARY:
+            outcomes[type(claim)] = verdict.outcome
         verdicts.append(replace(verdict, law=_titled(law, claim)))
-    collapse = _collapse(subject)
+    found = _collapse(subject) if collapse else None
     return Report(
-        subject.name, signature(subject.inputs), tuple(verdicts), collapse, tuple(_notes(subject))
+        subject.name, signature(subject.inputs), tuple(verdicts), found, tuple(_notes(subject))
     )
 
 

@@ -26,7 +26,7 @@ WORDS: dict[str, Trait] = {
     "affine": traits.PerViewAffine(),
     "shift": traits.ShiftInvariance(),
     "monotone": traits.MonotoneInNegatives(),
-    "push-pull": traits.PushPull(),
+    "push-pull": traits.PushPull(down=None),
     "prevents-collapse": traits.PreventsCollapse(),
     "nonnegative": traits.LowerBound(0.0),
     "random": traits.Random(),

@@ -102,7 +102,7 @@ def find_collapse(
     *,
     n: int = 16,
     d: int = 4,
-    steps: int = 400,
+    steps: int = 300,
     traits: Sequence[Trait] = (),
     seed: int = 0,
 ) -> Collapse:
@@ -189,6 +189,8 @@ def classify(z: Tensor, start: Tensor | None = None) -> str:
 
 def rankme(z: Tensor) -> float:
     """Return exp of the entropy of the normalized singular values, uncentered."""
+    if not bool(z.isfinite().all()):
+        return math.nan
     values = torch.linalg.svdvals(z)
     p = values / values.sum().clamp(min=1e-300) + 1e-7
     return float(torch.exp(-(p * p.log()).sum()))

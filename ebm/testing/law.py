@@ -25,7 +25,9 @@ from ebm.traits import Not, Trait
 C = 32
 """The constant in front of eps * S."""
 
-SHRINK_SECONDS = 2.0
+SHRINK_TRIES = 300
+SHRINK_SECONDS = 10.0
+"""Shrinking stops after so many tries; the clock is for a slow loss alone."""
 
 
 class Violation(AssertionError):
@@ -84,6 +86,8 @@ class Law:
     least_dim: int = 1
     share: float = 1.0
     """The share of the usual number of cases that is enough."""
+    every_kind: bool = False
+    """Whether every kind is tried, however few cases are asked for."""
 
     def cases(self, subject: Any, kinds: Sequence[str] | None = None) -> Any:
         """Return the strategy of the cases on which it is tried."""
@@ -199,7 +203,10 @@ def run(
     search = _Search(law, subject, claim)
     with quiet():
         for kinds, budget in _phases(law, cases):
-            search.hunt(kinds, budget, seed)
+            if kinds == law.kinds:
+                search.sweep(seed or 0, budget)
+            if search.found is None:
+                search.hunt(kinds, budget, seed)
             if search.found is not None:
                 break
     violation = search.found
@@ -292,11 +299,14 @@ class _Search:
         self.why = ""
         self.size = (math.inf, math.inf)
         self.deadline = math.inf
+        self.tries = 0
 
     def body(self, case: Case) -> None:
         """Try one case and remember the smallest violation."""
-        if time.monotonic() > self.deadline:
-            raise _Enough
+        if self.found is not None:
+            self.tries += 1
+            if self.tries > SHRINK_TRIES or time.monotonic() > self.deadline:
+                raise _Enough
         try:
             self.law.check(self.subject, case, self.claim)
         except Vacuous as reason:
@@ -315,6 +325,20 @@ class _Search:
             self.why = self.why or f"refused: {str(error)[:200]}"
             return
         self.ran += self.found is None
+
+    def sweep(self, seed: int, budget: int) -> None:
+        """Try one batch of every kind, so that none is left to chance; shrink a failure."""
+        least = max(self.law.least, self.subject.least)
+        enough = budget >= len(self.law.kinds) and len(self.law.kinds) > 3
+        if not (enough or self.law.every_kind):
+            return
+        for kind in self.law.kinds:
+            case = strategies.fixed(self.subject.inputs, kind, least + 4, 4, seed + 1)
+            try:
+                self.body(case)
+            except Violation:
+                self.hunt((kind,), budget, seed)
+                return
 
     def hunt(self, kinds: tuple[str, ...], budget: int, seed: int | None) -> None:
         """Draw cases of these kinds until one fails or the budget is spent."""

@@ -123,6 +123,16 @@ def case(inputs: Sequence[Input], views: Sequence[Tensor], kind: str, seed: int)
     return Case(tuple(arguments), seed, kind, int(n), int(d), tuple(places))
 
 
+def fixed(inputs: Sequence[Input], kind: str, n: int, d: int, seed: int) -> Case:
+    """Return the case of a kind, a size and a seed."""
+    stated = next((item.dim for item in inputs if isinstance(item, View) and item.dim), None)
+    views = matrices(kind, len(inputs), n, stated or d, seed)
+    for i, item in enumerate(inputs):
+        if isinstance(item, View) and item.dim and item.dim != views[i].shape[1]:
+            views[i] = matrices(kind, 1, n, item.dim, seed + 7 * i + 1)[0]
+    return case(inputs, views, kind, seed)
+
+
 @st.composite
 def cases(
     draw: Draw,
@@ -135,18 +145,14 @@ def cases(
 ) -> Case:
     """Draw the arguments of a callable: views of one kind and what goes with them."""
     kind = draw(st.sampled_from(list(kinds)))
-    fixed = next((item.dim for item in inputs if isinstance(item, View) and item.dim), None)
+    stated = next((item.dim for item in inputs if isinstance(item, View) and item.dim), None)
     small = kind == SMALL
     n = draw(st.integers(least, max(least, 4 if small else most)))
-    d = fixed or draw(st.integers(least_dim, max(least_dim, 3 if small else most)))
+    d = stated or draw(st.integers(least_dim, max(least_dim, 3 if small else most)))
     seed = draw(st.integers(0, 2**16))
-    if small:
-        views = [draw(arrays(n, item.dim or d if isinstance(item, View) else d)) for item in inputs]
-    else:
-        views = matrices(kind, len(inputs), n, d, seed)
-        for i, item in enumerate(inputs):
-            if isinstance(item, View) and (item.dim or d) != d:
-                views[i] = matrices(kind, 1, n, item.dim or d, seed + 7 * i + 1)[0]
+    if not small:
+        return fixed(inputs, kind, n, d, seed)
+    views = [draw(arrays(n, item.dim or d if isinstance(item, View) else d)) for item in inputs]
     return case(inputs, views, kind, seed)
 
 

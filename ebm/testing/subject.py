@@ -233,7 +233,7 @@ class Subject:
         self, kind: str = "gaussian", n: int = 5, d: int = 3, seed: int = 0
     ) -> strategies.Case:
         """Return the case of this kind that the subject's inputs make."""
-        return _case(self.inputs, kind, n, d, seed)
+        return strategies.fixed(self.inputs, kind, n, d, seed)
 
     def _settle(self) -> None:
         sizes: list[float] = []
@@ -288,7 +288,7 @@ class Subject:
         """Return True where it works, None where it half works, the exception otherwise."""
         good = True
         for n, d in ((5, 3), (6, 4)):
-            arguments = _case(inputs, "gaussian", n, d, 0).arguments
+            arguments = strategies.fixed(inputs, "gaussian", n, d, 0).arguments
             leaves = [a.clone().requires_grad_() if is_floating(a) else a for a in arguments]
             try:
                 value = self.raw(leaves)
@@ -368,15 +368,6 @@ def _state(modules: Sequence[nn.Module]) -> list[tuple[dict[str, Any], str, Any]
                 elif isinstance(value, int | float) and owner is module.__dict__:
                     found.append((owner, name, value))
     return [entry for entry in found if entry[1] != "training"]
-
-
-def _case(inputs: Sequence[Input], kind: str, n: int, d: int, seed: int) -> strategies.Case:
-    fixed = next((item.dim for item in inputs if isinstance(item, View) and item.dim), None)
-    views = strategies.matrices(kind, len(inputs), n, fixed or d, seed)
-    for i, item in enumerate(inputs):
-        if isinstance(item, View) and item.dim and item.dim != views[i].shape[1]:
-            views[i] = strategies.matrices(kind, 1, n, item.dim, seed + 7 * i + 1)[0]
-    return strategies.case(inputs, views, kind, seed)
 
 
 def _guesses(

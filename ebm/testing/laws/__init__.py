@@ -71,7 +71,7 @@ OBSERVED: tuple[Trait, ...] = (
     traits.PerViewAffine(),
     traits.ShiftInvariance(),
     traits.MonotoneInNegatives(),
-    traits.PushPull(),
+    traits.PushPull(down=None),
     traits.LowerBound(0.0),
     traits.PreventsCollapse(),
 )

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ebm.testing.inputs import Labels, View
+from ebm.testing.inputs import Labels, Sizes, View
 from ebm.testing.law import Vacuous, Violation, fail_beyond, law
 from ebm.testing.laws.universal import draws_nothing
 from ebm.testing.strategies import Case
@@ -14,7 +14,7 @@ from ebm.testing.subject import Subject
 
 def _answers(subject: Subject) -> str | None:
     kinds = [type(item) for item in subject.inputs]
-    if kinds.count(View) == 1 and kinds.count(Labels) == 1:
+    if kinds.count(View) + kinds.count(Sizes) == 1 and kinds.count(Labels) == 1:
         return draws_nothing(subject)
     return "it does not take the energies of answers and the right ones"
 
@@ -36,7 +36,7 @@ def _with_negatives(subject: Subject) -> str | None:
 def monotone_in_negatives(subject: Subject, case: Case, claim: Any) -> None:
     """One more negative never lowers the value of an example."""
     if _answers(subject) is None:
-        more = _with_column(case, case.seed)
+        more = _with_column(subject, case)
     else:
         extra = torch.randn(2, 1, case.d, generator=case.generator(), dtype=torch.float64)
         more = case.replaced([torch.cat([m, e]) for m, e in zip(case.matrices, extra, strict=True)])
@@ -52,13 +52,19 @@ def monotone_in_negatives(subject: Subject, case: Case, claim: Any) -> None:
     fail_beyond(subject, float(drop.max()), allowed, message, more)
 
 
-def _with_column(case: Case, seed: int) -> tuple[Tensor | float, ...]:
-    place = case.views[0]
-    matrix = case.matrices[0]
-    generator = torch.Generator().manual_seed(seed)
-    column = torch.randn(case.n, 1, generator=generator, dtype=matrix.dtype)
+def _place(subject: Subject) -> int:
+    return next(i for i, item in enumerate(subject.inputs) if isinstance(item, View | Sizes))
+
+
+def _with_column(subject: Subject, case: Case) -> tuple[Tensor | float, ...]:
     arguments = list(case.arguments)
-    arguments[place] = torch.cat([matrix, column], dim=1)
+    matrix = arguments[_place(subject)]
+    if not isinstance(matrix, Tensor):
+        raise Vacuous
+    column = torch.randn(case.n, 1, generator=case.generator(), dtype=matrix.dtype)
+    positive = isinstance(subject.inputs[_place(subject)], Sizes)
+    column = column.abs() if positive else column
+    arguments[_place(subject)] = torch.cat([matrix, column], dim=1)
     return tuple(arguments)
 
 
@@ -70,9 +76,8 @@ def _with_column(case: Case, seed: int) -> tuple[Tensor | float, ...]:
     scale="the largest entry of the gradient",
 )
 def push_pull(subject: Subject, case: Case, claim: Any) -> None:
-    """The right answer's gradient and the wrong answers' never have the same sign."""
-    place = case.views[0]
-    gradient = subject.gradients(case.arguments)[place]
+    """The gradient pushes the right answer one way and the wrong ones the other, never both."""
+    gradient = subject.gradients(case.arguments)[_place(subject)]
     labels = next(a for a in case.arguments if isinstance(a, Tensor) and not a.is_floating_point())
     if gradient is None or not bool(gradient.isfinite().all()):
         raise Vacuous
@@ -80,12 +85,14 @@ def push_pull(subject: Subject, case: Case, claim: Any) -> None:
     allowed = 32 * subject.eps * float(gradient.abs().max())
     if allowed == 0:
         raise Vacuous
-    sign = _sign(subject)
+    down = getattr(claim, "down", None)
+    sign = _sign(subject) if down is None else -1.0 if down else 1.0
     worst = max(float((sign * gradient)[right].max()), float((-sign * gradient)[~right].max()))
     if worst > allowed:
         message = (
-            "right and wrong answers are pushed to the same side: the gradient has entries "
-            f"from {float(gradient.min()):.4g} to {float(gradient.max()):.4g}."
+            "an answer is pushed the wrong way: the right ones' gradients are "
+            f"{[round(v, 4) for v in gradient[right].tolist()][:6]}, the others' range from "
+            f"{float(gradient[~right].min()):.4g} to {float(gradient[~right].max()):.4g}."
         )
         raise Violation(message, worst, allowed, case.arguments)
 
@@ -93,7 +100,7 @@ def push_pull(subject: Subject, case: Case, claim: Any) -> None:
 def _sign(subject: Subject) -> float:
     """Return 1 where the right answer is high (logits), -1 where it is low (energies)."""
     case = subject.case("gaussian", 8, 4, 3)
-    gradient = subject.gradients(case.arguments)[case.views[0]]
+    gradient = subject.gradients(case.arguments)[_place(subject)]
     labels = next(a for a in case.arguments if isinstance(a, Tensor) and not a.is_floating_point())
     if gradient is None:
         raise Vacuous

@@ -47,6 +47,7 @@ def shape(subject: Subject, case: Case, claim: Any) -> None:
 
 @law(
     universal=True,
+    every_kind=True,
     scale="none: finite is finite",
     conditions="no zero row; energies of one configuration at most 30 from the origin",
 )
