@@ -1,9 +1,11 @@
 """Covariance: the price of dimensions that say the same."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ebm import checks, distributed
 from ebm.energy import Energy
@@ -37,11 +39,32 @@ def squared_products(x: Tensor, y: Tensor) -> Scalar:
     It goes through the smaller of two sides, as |x^T y|^2 = <x x^T, y y^T>: N^2 D or N D^2
     multiplications, and never more than min(N, D)^2 numbers beside the inputs.
     """
-    if len(x) >= x.shape[1]:
-        return (x.mT @ y).square().sum()
-    if x is y:
-        return (x @ x.mT).square().sum()
-    return ((x @ x.mT) * (y @ y.mT)).sum()
+    return _SquaredProducts.apply(x, y)  # pyright: ignore[reportReturnType]
+
+
+class _SquaredProducts(torch.autograd.Function):
+    # The gram matrices are symmetric, which autograd does not know: it multiplies twice.
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        if len(x) >= x.shape[1]:
+            products = (x.mT @ y,)
+            value = products[0].square().sum()
+        else:
+            products = (x @ x.mT,) if x is y else (x @ x.mT, y @ y.mT)
+            value = (products[0] * products[-1]).sum()
+        ctx.save_for_backward(x, y, *products)
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        x, y, first, *second = ctx.saved_tensors
+        with torch.autocast(x.device.type, enabled=False):
+            if len(x) >= x.shape[1]:
+                return 2 * gradient * (y @ first.mT), 2 * gradient * (x @ first)
+            last = second[0] if second else first
+            to_x = 2 * gradient * (last @ x)
+            return to_x, 2 * gradient * (first @ y) if second else to_x
 
 
 class Covariance(Energy):

@@ -42,7 +42,12 @@ def products(x: Embeddings, y: Matrix, skip: tuple[int, ...] = ()) -> Energies:
 
 def products_plain(x: Embeddings, y: Matrix, skip: tuple[int, ...] = ()) -> Energies:
     """Return `products` by the plain formula, which holds the whole matrix."""
-    return torch.logsumexp(_left_out(x @ y.mT, skip), dim=1)
+    if not skip:
+        return torch.logsumexp(x @ y.mT, dim=1)
+    left_out = x.new_zeros(len(x), len(y))
+    for offset in skip:
+        left_out.diagonal(offset).fill_(-math.inf)
+    return torch.logsumexp(torch.addmm(left_out, x, y.mT), dim=1)
 
 
 def gram(z: Matrix, largest: float) -> Energies:
@@ -109,15 +114,6 @@ class _Gram(torch.autograd.Function):
                 if rows != columns:
                     to_z[columns].addmm_(tile.mT, z[rows])
         return to_z, None
-
-
-def _left_out(scores: Tensor, skip: tuple[int, ...]) -> Tensor:
-    if not skip:
-        return scores
-    mask = torch.zeros_like(scores, dtype=torch.bool)
-    for offset in skip:
-        mask.diagonal(offset).fill_(True)
-    return scores.masked_fill(mask, -math.inf)
 
 
 def _rows(x: Tensor, y: Tensor) -> Iterator[slice]:
