@@ -18,21 +18,28 @@ from ebm.training import History
 
 @dataclass(frozen=True)
 class Stop:
-    """One method of the tour and the steps that it gets on each kind of data."""
+    """One method of the tour and the steps that it gets on each set."""
 
     method: str
     points: int
-    images: int
+    digits: int
+    fashion: int
+
+    def steps(self, data: str) -> int:
+        """Return the steps on the set of this name."""
+        return {"two-moons": self.points, "digits": self.digits}.get(data, self.fashion)
 
 
 STOPS = (
-    Stop("contrastive-divergence", points=1_000, images=300),
-    Stop("denoising-score-matching", points=2_000, images=600),
-    Stop("adversarial", points=2_000, images=800),
-    Stop("simclr", points=500, images=150),
-    Stop("vicreg", points=500, images=150),
-    Stop("k-means", points=300, images=30),
-    Stop("autoencoder", points=1_500, images=600),
+    Stop("contrastive-divergence", points=1_000, digits=300, fashion=200),
+    Stop("denoising-score-matching", points=2_000, digits=600, fashion=500),
+    Stop("adversarial", points=2_000, digits=800, fashion=600),
+    Stop("simclr", points=500, digits=150, fashion=110),
+    Stop("swav", points=300, digits=250, fashion=120),
+    Stop("byol", points=300, digits=250, fashion=120),
+    Stop("vicreg", points=500, digits=150, fashion=110),
+    Stop("k-means", points=300, digits=30, fashion=30),
+    Stop("autoencoder", points=1_500, digits=600, fashion=500),
 )
 SEED = 0
 
@@ -89,7 +96,7 @@ def visit(kind: type[Method], stop: Stop, data: Set, *, quick: bool) -> page.Vis
     torch.manual_seed(SEED)
     method = kind.example(data.train)
     before = accuracy(method, data)
-    steps = stop.images if data.train.ndim == 4 else stop.points
+    steps = stop.steps(data.name)
     steps = max(20, steps // 10) if quick else steps
     history = ebm.fit(method, inputs, steps=steps, views=views, seed=SEED)
     numbers = {}
