@@ -63,7 +63,7 @@ class Method(nn.Module):
         raise NotImplementedError(f"{cls.__name__} must define example(cls, data, **hyper).")
 
 
-def _views_of(data: tuple[Tensor, ...]) -> Any:
+def _views_of(data: Any) -> Any:
     """Return the tensors shaped like the first one: labels and indices are left out."""
     views = tuple(x for x in data if x.shape == data[0].shape)
     return views if len(views) > 1 else views[0]
