@@ -66,4 +66,4 @@ class Method(nn.Module):
 def _views_of(data: Any) -> Any:
     """Return the tensors shaped like the first one: labels and indices are left out."""
     views = tuple(x for x in data if x.shape == data[0].shape)
-    return views if len(views) > 1 else views[0]
+    return views[0] if len(views) == 1 else views
