@@ -15,12 +15,14 @@ from ebm.testing.command import cli
 from ebm.testing.law import Law, Verdict, Violation
 from ebm.testing.report import Report
 from ebm.testing.subject import Subject, Uncallable
+from ebm.testing.survey import Survey, survey
 
 __all__ = [
     "Collapse",
     "Law",
     "Report",
     "Subject",
+    "Survey",
     "Uncallable",
     "Verdict",
     "Violation",
@@ -34,4 +36,5 @@ __all__ = [
     "inputs",
     "laws",
     "strategies",
+    "survey",
 ]

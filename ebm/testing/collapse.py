@@ -81,7 +81,7 @@ class Collapse:
         if self.prevented:
             words = "the loss prevents collapse"
         elif all(end in {"constant", "refused"} for end in ends):
-            words = "the loss drives everything into one point"
+            words = "the loss drives each view into a single point"
         elif "diverged" in ends and "constant" not in ends:
             words = "the loss has no minimum: embeddings grow without bound"
         else:

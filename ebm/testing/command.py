@@ -22,6 +22,7 @@ def cli(
     json: bool = False,
     cases: int = 50,
     seed: int | None = None,
+    collapse: bool = True,
     show: Callable[[str], object] = lambda text: sys.stdout.write(text + "\n"),
 ) -> int:
     """Return the exit status of an audit that was shown: 0, or 1 where a law fails.
@@ -33,6 +34,7 @@ def cli(
         json: Show the verdicts by law name as JSON.
         cases: Batches drawn for each law.
         seed: Draws other batches; the same ones every time if None.
+        collapse: Look where free embeddings end under a loss of views.
         show: Shows text; on standard output by default.
 
     Raises:
@@ -40,7 +42,8 @@ def cli(
     """
     traits = (*(known(like) if like else ()), *claims(claim))
     thing = load(target)
-    report = audit(thing, traits=dict.fromkeys(traits), cases=cases, seed=seed)
+    claimed = dict.fromkeys(traits)
+    report = audit(thing, traits=claimed, cases=cases, seed=seed, collapse=collapse)
     show(json_.dumps(report.as_dict(), indent=2) if json else str(report))
     return 0 if report.ok else 1
 
