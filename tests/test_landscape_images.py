@@ -38,13 +38,11 @@ def test_energies_of_several_sets_are_kept_by_name():
 
 
 def test_auroc_counts_ties_by_half_and_agrees_with_pairs():
-    from ebm.landscape.energy_histograms import auroc
-
-    generator = np.random.default_rng(0)
-    first, other = (generator.integers(0, 6, n).astype(float) for n in (40, 31))
-    pairs = (other[:, None] > first) + 0.5 * (other[:, None] == first)
-    assert auroc(first, other) == pytest.approx(pairs.mean())
-    assert np.isnan(auroc(first, np.array([])))
+    generator = torch.Generator().manual_seed(0)
+    first, other = (torch.randint(6, (n, 1), generator=generator).float() for n in (40, 31))
+    found = landscape.energy_histograms(lambda x: x[:, 0], {"first": first, "other": other + 1})
+    pairs = (other + 1 > first.T).float() + 0.5 * (other + 1 == first.T).float()
+    assert found.auroc["other"] == pytest.approx(float(pairs.mean()))
 
 
 def test_energies_that_are_not_finite_are_counted():
@@ -55,6 +53,7 @@ def test_energies_that_are_not_finite_are_counted():
     found = landscape.energy_histograms(energy, {"data": x, "high": x + 1})
     assert found.masked == 5 + 11
     assert len(found.energies["high"]) == 0
+    assert np.isnan(found.auroc["high"])
     assert "16 not finite" in rendered(found).get_xlabel()
 
 

@@ -4,19 +4,26 @@
 `draw_history` draw what was computed; `show` does both in one call.
 """
 
+from ebm.landscape.alignment_uniformity import AlignmentUniformity, alignment_uniformity
 from ebm.landscape.basins import Basins, basins
 from ebm.landscape.breakdown import Breakdown, breakdown
 from ebm.landscape.chain_strip import ChainStrip, chain_strip
+from ebm.landscape.collapse_monitor import CollapseMonitor, collapse_monitor
 from ebm.landscape.comparison import Comparison, comparison
 from ebm.landscape.corruption_ladder import CorruptionLadder, corruption_ladder
+from ebm.landscape.covariance import Covariance, covariance
 from ebm.landscape.critical_points import CriticalPoints, critical_points
+from ebm.landscape.cross_correlation import CrossCorrelation, cross_correlation
 from ebm.landscape.density import Density, density
 from ebm.landscape.dictionary import Dictionary, dictionary
 from ebm.landscape.directions import Directions, directions
 from ebm.landscape.draw import Landscape, draw
 from ebm.landscape.draw_history import draw_history
+from ebm.landscape.embedding_map import EmbeddingMap, embedding_map
+from ebm.landscape.energy_gap import EnergyGap, energy_gap
 from ebm.landscape.energy_histograms import EnergyHistograms, energy_histograms
 from ebm.landscape.field import Field, field
+from ebm.landscape.frames import Frames, frames
 from ebm.landscape.grid import Grid, grid
 from ebm.landscape.latent_curves import LatentCurves, latent_curves
 from ebm.landscape.latent_manifold import LatentManifold, latent_manifold
@@ -24,30 +31,42 @@ from ebm.landscape.latent_map import LatentMap, latent_map
 from ebm.landscape.log_ratio import LogRatio, log_ratio
 from ebm.landscape.minimum_energy_path import MinimumEnergyPath, minimum_energy_path
 from ebm.landscape.nearest_neighbors import NearestNeighbors, nearest_neighbors
+from ebm.landscape.pair_histograms import PairHistograms, pair_histograms
+from ebm.landscape.pair_matrix import PairMatrix, pair_matrix
 from ebm.landscape.plane import Plane, plane
 from ebm.landscape.profile import Profile, profile
 from ebm.landscape.reconstructions import Reconstructions, reconstructions
 from ebm.landscape.saliency import Saliency, saliency
 from ebm.landscape.sample_grid import SampleGrid, sample_grid
 from ebm.landscape.show import show
+from ebm.landscape.spectrum import Spectrum, spectrum
+from ebm.landscape.spread import Spread, spread
 from ebm.landscape.surface import draw_surface
 from ebm.landscape.temperature_sections import TemperatureSections, temperature_sections
+from ebm.landscape.term_cosines import TermCosines, term_cosines
 from ebm.landscape.trajectories import Trajectories, trajectories
 from ebm.landscape.triptych import Triptych, triptych
 from ebm.landscape.wells import Wells, wells
 
 __all__ = [
+    "AlignmentUniformity",
     "Basins",
     "Breakdown",
     "ChainStrip",
+    "CollapseMonitor",
     "Comparison",
     "CorruptionLadder",
+    "Covariance",
     "CriticalPoints",
+    "CrossCorrelation",
     "Density",
     "Dictionary",
     "Directions",
+    "EmbeddingMap",
+    "EnergyGap",
     "EnergyHistograms",
     "Field",
+    "Frames",
     "Grid",
     "Landscape",
     "LatentCurves",
@@ -56,29 +75,41 @@ __all__ = [
     "LogRatio",
     "MinimumEnergyPath",
     "NearestNeighbors",
+    "PairHistograms",
+    "PairMatrix",
     "Plane",
     "Profile",
     "Reconstructions",
     "Saliency",
     "SampleGrid",
+    "Spectrum",
+    "Spread",
     "TemperatureSections",
+    "TermCosines",
     "Trajectories",
     "Triptych",
     "Wells",
+    "alignment_uniformity",
     "basins",
     "breakdown",
     "chain_strip",
+    "collapse_monitor",
     "comparison",
     "corruption_ladder",
+    "covariance",
     "critical_points",
+    "cross_correlation",
     "density",
     "dictionary",
     "directions",
     "draw",
     "draw_history",
     "draw_surface",
+    "embedding_map",
+    "energy_gap",
     "energy_histograms",
     "field",
+    "frames",
     "grid",
     "latent_curves",
     "latent_manifold",
@@ -86,13 +117,18 @@ __all__ = [
     "log_ratio",
     "minimum_energy_path",
     "nearest_neighbors",
+    "pair_histograms",
+    "pair_matrix",
     "plane",
     "profile",
     "reconstructions",
     "saliency",
     "sample_grid",
     "show",
+    "spectrum",
+    "spread",
     "temperature_sections",
+    "term_cosines",
     "trajectories",
     "triptych",
     "wells",

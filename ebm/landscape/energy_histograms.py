@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -37,7 +38,7 @@ class EnergyHistograms:
     def auroc(self) -> dict[str, float]:
         """How well the energy tells each set from the first, 1/2 where it cannot."""
         first, *others = self.energies
-        return {name: auroc(self.energies[first], self.energies[name]) for name in others}
+        return {name: _auroc(self.energies[first], self.energies[name]) for name in others}
 
     def draw_on(self, ax: Any) -> None:
         """Draw the share of each set over energy, ending where one in a hundred is left."""
@@ -85,10 +86,9 @@ def energy_histograms(
     return EnergyHistograms({name: e[np.isfinite(e)] for name, e in found.items()}, masked)
 
 
-def auroc(first: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    """Return the chance that an energy of the other set is higher; ties count half."""
+def _auroc(first: NDArray[np.floating], other: NDArray[np.floating]) -> float:
+    from ebm.evaluation.ood import ranked_above
+
     if not len(first) or not len(other):
         return float("nan")
-    ordered = np.sort(first)
-    below = np.searchsorted(ordered, other, "left") + np.searchsorted(ordered, other, "right")
-    return float(below.mean() / 2 / len(first))
+    return ranked_above(torch.as_tensor(other).double(), torch.as_tensor(first).double())
