@@ -14,7 +14,7 @@ from ebm import distributed
 from ebm.latent.moments import wide
 from ebm.shapes import Energies, Labels, Matrix, Points, Scalar
 
-ROWS = 1024
+ROWS = 4096
 Batches = Iterable[tuple[Tensor, ...]]
 
 
@@ -45,7 +45,8 @@ def lloyd(batches: Batches, centers: Matrix) -> tuple[Matrix, Scalar]:
     dtype = wide(centers)
     shifts = torch.zeros_like(centers, dtype=dtype)
     counts, error = shifts.new_zeros(len(centers)), shifts.new_zeros(())
-    for rows in _rows(batches):
+    # Part by part: what is computed for a row does not leave the cache.
+    for rows in (part for whole in _rows(batches) for part in whole.split(ROWS)):
         labels = nearest(rows, centers)
         offsets = rows - centers[labels]
         shifts += torch.zeros_like(centers).index_add_(0, labels, offsets)
