@@ -191,6 +191,10 @@ SAMPLERS: list[SamplerRow] = [
         ),
         exact=True,
     ),
+    SamplerRow("gibbs", lambda: samplers.Gibbs(), exact=True),
+    SamplerRow("gibbs_warm", lambda: samplers.Gibbs(temperature=2.0), exact=True),
+    SamplerRow("gibbs_with_gradients", lambda: samplers.GibbsWithGradients(), exact=True),
+    SamplerRow("block_gibbs", lambda: samplers.BlockGibbs(), exact=True),
 ]
 
 

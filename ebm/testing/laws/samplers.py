@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ebm.energies import RestrictedBoltzmannMachine
 from ebm.samplers import Sampler, State
 from ebm.testing.inputs import View
 from ebm.testing.law import Vacuous, Violation, law
@@ -42,9 +43,15 @@ class Kernel:
         self.traits: tuple[Trait, ...] = ()
         self.temperature = float(getattr(sampler, "temperature", 1.0))
         self.step_size = float(getattr(sampler, "step_size", 0.0))
-        start = sampler.init(gaussian, torch.zeros(2, 1, dtype=torch.float64))
-        after = sampler.transition(gaussian, start, torch.Generator().manual_seed(0))
-        self.exact = after.accepted is not None if exact is None else exact
+        generator = torch.Generator().manual_seed(0)
+        try:
+            start = sampler.init(gaussian, torch.full((2, 1), 0.5, dtype=torch.float64))
+            after = sampler.transition(gaussian, start, generator)
+            self.discrete = False
+            self.exact = after.accepted is not None if exact is None else exact
+        except (ValueError, TypeError):  # it moves zeros and ones
+            self.discrete = True
+            self.exact = True if exact is None else exact
 
 
 def gaussian(x: Tensor) -> Tensor:
@@ -55,6 +62,10 @@ def gaussian(x: Tensor) -> Tensor:
 def gumbel(x: Tensor) -> Tensor:
     """Return the energy of a skewed law with mean 0.5772 and variance pi^2 / 6."""
     return (x + (-x).exp()).flatten(1).sum(dim=1)
+
+
+def _continuous(kernel: Any) -> str | None:
+    return "it moves binary units" if kernel.discrete else None
 
 
 class _Watched(nn.Module):
@@ -72,7 +83,7 @@ class _Watched(nn.Module):
         return self.free * self.still * gaussian(x)
 
 
-@law(small=False, kinds=("gaussian",), share=0.2, scale="none: bit for bit")
+@law(applies=_continuous, small=False, kinds=("gaussian",), share=0.2, scale="none: bit for bit")
 def same_seed_same_chain(kernel: Any, case: Case, claim: Any) -> None:
     """Equal generators give equal chains, and nothing else random is drawn."""
     x = case.matrices[0]
@@ -87,7 +98,9 @@ def same_seed_same_chain(kernel: Any, case: Case, claim: Any) -> None:
         raise Violation("torch's global generator moved though a generator was passed.")
 
 
-@law(small=False, kinds=("gaussian",), share=0.1, scale="none: flags are equal")
+@law(
+    applies=_continuous, small=False, kinds=("gaussian",), share=0.1, scale="none: flags are equal"
+)
 def leaves_things_alone(kernel: Any, case: Case, claim: Any) -> None:
     """Parameters, flags, modes and the start stay as they were, also after an exception."""
     x = case.matrices[0].requires_grad_()
@@ -116,7 +129,9 @@ def leaves_things_alone(kernel: Any, case: Case, claim: Any) -> None:
             raise Violation(f"the sampler changed {', '.join(changed)}{when}.")
 
 
-@law(small=False, kinds=("gaussian",), share=0.2, scale="none: shapes are equal")
+@law(
+    applies=_continuous, small=False, kinds=("gaussian",), share=0.2, scale="none: shapes are equal"
+)
 def keeps_shape(kernel: Any, case: Case, claim: Any) -> None:
     """A chain keeps the shape and the dtype of its configurations, and stays finite."""
     for shape in ((case.n, case.d), (case.n, 1, 2, 2)):
@@ -135,7 +150,7 @@ def keeps_shape(kernel: Any, case: Case, claim: Any) -> None:
                 raise Violation("the chain is not finite after one transition.")
 
 
-@law(small=False, kinds=("gaussian",), share=0.2, scale="|energy| + |score|")
+@law(applies=_continuous, small=False, kinds=("gaussian",), share=0.2, scale="|energy| + |score|")
 def state_is_current(kernel: Any, case: Case, claim: Any) -> None:
     """After a transition the state's energy and score are those at its x."""
     state = kernel.sampler.init(gumbel, case.matrices[0])
@@ -152,6 +167,7 @@ def state_is_current(kernel: Any, case: Case, claim: Any) -> None:
 
 
 @law(
+    applies=_continuous,
     small=False,
     kinds=("gaussian",),
     share=0.2,
@@ -169,6 +185,8 @@ def constants_do_not_matter(kernel: Any, case: Case, claim: Any) -> None:
 
 
 def _unit(kernel: Any) -> str | None:
+    if kernel.discrete:
+        return "it moves binary units"
     fields = {field.name for field in dataclasses.fields(kernel.sampler)}
     if not {"step_size", "temperature"} <= fields:
         return "it has no step_size and temperature to rescale"
@@ -210,6 +228,8 @@ def cold_chains_descend(kernel: Any, case: Case, claim: Any) -> None:
 
 
 def _warm(kernel: Any) -> str | None:
+    if kernel.discrete:
+        return "it moves binary units"
     return "its temperature is zero" if kernel.temperature == 0 else None
 
 
@@ -445,7 +465,68 @@ def energy_error_is_second_order(kernel: Any, case: Case, claim: Any) -> None:
         raise Violation(message, abs(ratio - 4), 1.3, [x, p])
 
 
+def _discrete(kernel: Any) -> str | None:
+    return None if kernel.discrete else "it moves real numbers"
+
+
+def _machine(seed: int) -> tuple[RestrictedBoltzmannMachine, Tensor]:
+    """Return a small machine with strong weights, and all states of its visible units."""
+    machine = RestrictedBoltzmannMachine(3, 2).double()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in machine.parameters():
+            p.copy_(torch.randn(p.shape, generator=generator, dtype=p.dtype))
+    return machine, torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * 3)
+
+
+@law(
+    applies=_discrete,
+    small=False,
+    kinds=("gaussian",),
+    share=0.04,
+    scale="five standard errors of the frequency of each state, 20,000 chains",
+    conditions="a Boltzmann machine of three visible units, started in its law",
+)
+def keeps_an_enumerated_law(kernel: Any, case: Case, claim: Any) -> None:
+    """Chains that start in the law of a machine small enough to enumerate stay in it."""
+    machine, states = _machine(case.seed)
+    law_of_states = torch.softmax(-machine(states).detach() / kernel.temperature, dim=0)
+    generator = torch.Generator().manual_seed(case.seed + 19)
+    drawn = torch.multinomial(law_of_states, CHAINS, replacement=True, generator=generator)
+    x = kernel.sampler.move(machine, states[drawn], 3, generator)
+    places = (x @ torch.tensor([4.0, 2.0, 1.0], dtype=x.dtype)).long()
+    found = torch.bincount(places, minlength=8) / CHAINS
+    allowed = SIGMAS * (law_of_states * (1 - law_of_states) / CHAINS).sqrt() + 1 / CHAINS
+    off = (found - law_of_states).abs() / allowed
+    worst = int(off.argmax())
+    if float(off[worst]) > 1:
+        message = (
+            f"state {states[worst].long().tolist()} has frequency {float(found[worst]):.4g} "
+            f"after 3 transitions, expected {float(law_of_states[worst]):.4g}."
+        )
+        error = abs(float(found[worst] - law_of_states[worst]))
+        raise Violation(message, error, float(allowed[worst]))
+
+
+@law(applies=_discrete, small=False, kinds=("gaussian",), share=0.1, scale="none: bit for bit")
+def binary_chains_repeat(kernel: Any, case: Case, claim: Any) -> None:
+    """Binary units stay zeros and ones, and equal generators give equal chains."""
+    machine, states = _machine(case.seed)
+    before = torch.get_rng_state()
+    first = kernel.sampler.move(machine, states, 3, case.generator())
+    untouched = torch.equal(before, torch.get_rng_state())
+    second = kernel.sampler.move(machine, states, 3, case.generator())
+    if not torch.equal(first, second) or not untouched:
+        raise Violation("two chains from equal generators differ, or it draws elsewhere.")
+    if not bool(((first == 0) | (first == 1)).all()) or first.shape != states.shape:
+        raise Violation("a unit is neither zero nor one, or the shape changed.")
+    if first.requires_grad or not all(p.requires_grad for p in machine.parameters()):
+        raise Violation("the chain carries a graph, or parameters were left frozen.")
+
+
 LAWS = (
+    keeps_an_enumerated_law,
+    binary_chains_repeat,
     keeps_shape,
     same_seed_same_chain,
     leaves_things_alone,
