@@ -10,7 +10,7 @@ the flow, whose samples and densities are exact.
 Reference: Gao, Nijkamp, Kingma, Xu, Dai & Wu, "Flow contrastive estimation of energy-based
 models", CVPR 2020, arXiv:1912.00589, eq. 9-11.
 Differs: the flow may also be trained by likelihood, `likelihood_weight`, in place of the
-paper's pretraining; the players move in turn, one step each.
+paper's pretraining; the players move in turn, by counted steps.
 """
 
 from collections.abc import Callable
@@ -30,6 +30,7 @@ class FlowContrastiveEstimation(Method):
         energy: The energy to train, x -> (batch,).
         flow: Called without arguments it gives a distribution with `rsample` and
             `log_prob`, as the flows of the package zuko do (`pip install "ebm-framework[flow]"`).
+        energy_steps: Steps of the energy for each step of the flow.
         likelihood_weight: Weight of the flow's own negative log likelihood of the data.
     """
 
@@ -38,16 +39,20 @@ class FlowContrastiveEstimation(Method):
         energy: Energy | Callable[[Tensor], Tensor],
         flow: nn.Module,
         *,
+        energy_steps: int = 4,
         likelihood_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.energy = as_energy(energy)
         self.flow = flow
         self.log_normalizer = nn.Parameter(torch.zeros(()))
+        self.energy_steps = checks.count("energy_steps", energy_steps)
         self.likelihood_weight = checks.not_negative("likelihood_weight", likelihood_weight)
 
     @classmethod
-    def example(cls, data: Tensor, **hyper: float) -> "FlowContrastiveEstimation":
+    def example(
+        cls, data: Tensor, *, energy_steps: int = 4, likelihood_weight: float = 1.0
+    ) -> "FlowContrastiveEstimation":
         """Return a small instance for points.
 
         Raises:
@@ -60,7 +65,12 @@ class FlowContrastiveEstimation(Method):
                 'zuko must be installed for a flow. Run pip install "ebm-framework[flow]".'
             ) from error
         flow = zuko.flows.NSF(data.shape[1], transforms=3, hidden_features=(64, 64))
-        return cls(energies.MLP(data.shape[1]), flow, **hyper)
+        return cls(
+            energies.MLP(data.shape[1]),
+            flow,
+            energy_steps=energy_steps,
+            likelihood_weight=likelihood_weight,
+        )
 
     def log_model(self, x: Tensor) -> Tensor:
         """Return the model's log density as it stands, -E - log Z, (batch,)."""
@@ -68,7 +78,7 @@ class FlowContrastiveEstimation(Method):
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """Return the contrast for the energy, or against it when it is the flow's turn."""
-        if self.step % 2:
+        if self.step % (self.energy_steps + 1) == self.energy_steps:
             return self.flow_terms(x)
         with torch.no_grad():
             q: Any = self.flow()
