@@ -12,6 +12,7 @@ from ebm.testing.audit import audit
 from ebm.testing.check import check_energy, check_loss, check_method, check_sampler
 from ebm.testing.collapse import Collapse, find_collapse
 from ebm.testing.command import cli
+from ebm.testing.distributed import check_distributed
 from ebm.testing.law import Law, Verdict, Violation
 from ebm.testing.report import Report
 from ebm.testing.subject import Subject, Uncallable
@@ -27,6 +28,7 @@ __all__ = [
     "Verdict",
     "Violation",
     "audit",
+    "check_distributed",
     "check_energy",
     "check_loss",
     "check_method",
