@@ -213,6 +213,14 @@ def test_magnitude_is_a_named_term_and_off_by_default():
     torch.testing.assert_close(terms["magnitude"], expected)
 
 
+def test_the_gradient_penalty_is_a_named_term_and_off_by_default():
+    x = torch.tensor([[1.0, 2.0], [0.0, 3.0]])
+    method = methods.ContrastiveDivergence(
+        ebm.energies.Quadratic(), Langevin(1e-6), steps=1, gradient_weight=0.5
+    )
+    torch.testing.assert_close(method.terms(x)["gradient"], torch.tensor([2.5, 4.5]))
+
+
 def test_replay_continues_the_chains_and_start_makes_fresh_ones():
     replay = Replay(8, restart=0.0)
     method = methods.ContrastiveDivergence(

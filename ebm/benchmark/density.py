@@ -167,8 +167,10 @@ def draw(results: Sequence[Result]) -> Any:
             energy = -density.log_density.view(80, 80).mT
             energy = (energy - energy.min()).clamp(max=HIGH)
             extent = [edge for pair in result.problem.bounds for edge in pair]
-            ax.imshow(energy, origin="lower", extent=extent, aspect="auto", vmin=0, vmax=HIGH)
-            ax.plot(*x[:200].T, ".", color="white", markersize=1)
+            ax.imshow(
+                energy.numpy(), origin="lower", extent=extent, aspect="auto", vmin=0, vmax=HIGH
+            )
+            ax.plot(*x[:200].T.numpy(), ".", color="white", markersize=1)
         ax.set_xticks([])
         ax.set_yticks([])
         ax.set(xlabel="", ylabel="")

@@ -43,6 +43,7 @@ class ContrastiveDivergence(Method):
         replay: Keeps the chains from step to step; None starts each at its data.
         start: Makes fresh starts of the data, such as `torch.randn_like`; None is the data.
         magnitude_weight: Weight of E(x)^2 + E(x')^2; it ties down the energy's constant.
+        gradient_weight: Weight of |dE/dx|^2 at the data; it flattens the energy there.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ContrastiveDivergence(Method):
         replay: Replay | None = None,
         start: Callable[[Tensor], Tensor] | None = None,
         magnitude_weight: float = 0.0,
+        gradient_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.energy = as_energy(energy)
@@ -62,6 +64,7 @@ class ContrastiveDivergence(Method):
         self.replay = replay
         self.start = start
         self.magnitude_weight = checks.not_negative("magnitude_weight", magnitude_weight)
+        self.gradient_weight = checks.not_negative("gradient_weight", gradient_weight)
 
     @classmethod
     def example(cls, data: Tensor, *, steps: int = 10) -> "ContrastiveDivergence":
@@ -104,4 +107,11 @@ class ContrastiveDivergence(Method):
 
         A chain that blew up makes the term infinite, and `fit` stops.
         """
-        return contrast(self.energy, x, self.negatives(x), magnitude_weight=self.magnitude_weight)
+        return contrast(
+            self.energy,
+            x,
+            self.negatives(x),
+            magnitude_weight=self.magnitude_weight,
+            gradient_weight=self.gradient_weight,
+            temperature=getattr(self.sampler, "temperature", 1.0),
+        )

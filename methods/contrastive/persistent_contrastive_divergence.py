@@ -38,6 +38,7 @@ class PersistentContrastiveDivergence(Method):
         replay: Keeps the chains; fresh ones start at the data.
         start: Makes fresh starts of the data, such as `torch.randn_like`; None is the data.
         magnitude_weight: Weight of E(x)^2 + E(x')^2; it ties down the energy's constant.
+        gradient_weight: Weight of |dE/dx|^2 at the data; it flattens the energy there.
         kl_weight: Weight of the KL term; needs `Langevin`.
         entropy_weight: Weight of the entropy in the KL term.
     """
@@ -51,6 +52,7 @@ class PersistentContrastiveDivergence(Method):
         replay: Replay | None = None,
         start: Callable[[Tensor], Tensor] | None = None,
         magnitude_weight: float = 0.0,
+        gradient_weight: float = 0.0,
         kl_weight: float = 0.0,
         entropy_weight: float = 0.3,
     ) -> None:
@@ -61,6 +63,7 @@ class PersistentContrastiveDivergence(Method):
         self.replay = Replay() if replay is None else replay
         self.start = start
         self.magnitude_weight = checks.not_negative("magnitude_weight", magnitude_weight)
+        self.gradient_weight = checks.not_negative("gradient_weight", gradient_weight)
         self.kl_weight = checks.not_negative("kl_weight", kl_weight)
         self.entropy_weight = checks.not_negative("entropy_weight", entropy_weight)
         if kl_weight and not isinstance(sampler, Langevin):
@@ -84,7 +87,14 @@ class PersistentContrastiveDivergence(Method):
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """Return the energy of the data, minus that of the chains, and the KL term."""
         negatives = self.negatives(x)
-        terms = contrast(self.energy, x, negatives, magnitude_weight=self.magnitude_weight)
+        terms = contrast(
+            self.energy,
+            x,
+            negatives,
+            magnitude_weight=self.magnitude_weight,
+            gradient_weight=self.gradient_weight,
+            temperature=getattr(self.sampler, "temperature", 1.0),
+        )
         if self.kl_weight:
             terms["kl"] = self.kl_weight * self.kl(negatives)
         return terms
