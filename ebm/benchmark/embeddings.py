@@ -7,7 +7,7 @@ the training pictures of the budget, at the last epoch. Beside them stand the pi
 themselves, the net before training, and the net trained with labels.
 
 The views are two crops of 0.3 to 1 of the area, mirrored half of the time where that makes
-sense, with brightness and contrast changed by up to 0.4. SwAV and DINO get two small crops
+sense, with brightness and contrast changed by up to 0.4. SwAV gets two small crops
 besides, PIRL the jigsaw of four patches, and methods that see one view a step get one.
 
 Seconds per step are those of the whole run, sweeps over the data included. The memory is
@@ -124,19 +124,21 @@ TASKS = {
     "SimCLR": Task(methods.SimCLR),
     "DCL": Task(methods.DCL),
     "MoCo": Task(methods.MoCo),
-    "MoCoV3": Task(methods.MoCoV3),
-    "InstanceDiscrimination": Task(methods.InstanceDiscrimination, views=_single),
-    "PIRL": Task(methods.PIRL, views=_with_patches),
+    "MoCoV3": Task(methods.MoCoV3, {"momentum": 0.95}, learning_rate=3e-3),
+    "InstanceDiscrimination": Task(
+        methods.InstanceDiscrimination, {"negatives": 512, "temperature": 0.2}, _single
+    ),
+    "PIRL": Task(methods.PIRL, {"temperature": 0.2}, _with_patches),
     "BarlowTwins": Task(methods.BarlowTwins),
     "VICReg": Task(methods.VICReg),
     "WMSE": Task(methods.WMSE),
     "TiCo": Task(methods.TiCo),
     "BYOL": Task(methods.BYOL),
     "SimSiam": Task(methods.SimSiam),
-    "DINO": Task(methods.DINO, views=_with_crops),
+    "DINO": Task(methods.DINO, {"momentum": 0.95}),
     "SwAV": Task(methods.SwAV, views=_with_crops),
     "DeepCluster": Task(methods.DeepCluster),
-    "SeLA": Task(methods.SeLA, views=_single),
+    "SeLA": Task(methods.SeLA, {"heads": 10, "labels": 64}, _single, learning_rate=3e-3),
     "supervised": Task(Supervised, views=_single),
 }
 PIXELS, UNTRAINED = "raw pixels", "untrained"
@@ -179,7 +181,7 @@ def run(
         ValueError: The data or the preset have no such name, or the data cannot be loaded.
     """
     checks.count("seeds", seeds)
-    data = data or ("digits" if quick else "fashion-mnist")
+    data = (data or ("digits" if quick else "fashion-mnist")).replace("_", "-")
     preset = preset or ("quick" if quick else "small")
     for name, value, known in (("data", data, SETS), ("preset", preset, PRESETS)):
         if value not in known:
