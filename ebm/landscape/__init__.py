@@ -1,7 +1,19 @@
 """See an energy: compute frozen arrays, then draw them.
 
-`grid`, `plane`, `profile`, `field` and `trajectories` compute; `draw`, `draw_surface` and
-`draw_history` draw what was computed; `show` does both in one call.
+Every view is a function that computes and a frozen dataclass of the same name that holds the
+arrays and draws itself: `draw(view)` on new axes or on yours, `draw_surface` and
+`draw_history` for what they say, `show` for a first look in one call.
+
+- Energies of points: `grid`, `field`, `density`, `critical_points`, `basins`,
+  `minimum_energy_path`, `trajectories`, `triptych`, `log_ratio`, `breakdown`, `comparison`.
+- Latents: `latent_curves`, `latent_manifold`, `latent_map`, `temperature_sections`, `wells`.
+- Examples of any shape: `plane`, `profile`, `directions`, `energy_histograms`,
+  `corruption_ladder`, `chain_strip`, `sample_grid`, `saliency`, `nearest_neighbors`,
+  `dictionary`, `reconstructions`.
+- Joint embeddings: `pair_matrix`, `pair_histograms`, `alignment_uniformity`, `spectrum`,
+  `cross_correlation`, `covariance`, `spread`, `embedding_map`, `collapse_monitor`,
+  `term_cosines`.
+- Training: `frames`, `energy_gap`.
 """
 
 from ebm.landscape.alignment_uniformity import AlignmentUniformity, alignment_uniformity

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ebm import checks
-from ebm.energy import Energy, as_energy, modules
+from ebm.energy import Energy, as_energy, evaluating, modules
 from ebm.landscape import canvas, palette
 from ebm.landscape.bounds import as_examples
 from ebm.landscape.evaluate import probe
@@ -103,7 +103,7 @@ def _gradient(energy: Energy, low: Tensor, high: Tensor) -> float:
     wanted: list[nn.Parameter] = [p for p in found if p.requires_grad]
     if not wanted:
         return float("nan")
-    with torch.enable_grad():
+    with torch.enable_grad(), evaluating(energy):
         gap = energy(low[:1_024]).mean() - energy(high[:1_024]).mean()
         gradients = torch.autograd.grad(gap, wanted, materialize_grads=True)
     return float(sum(g.double().square().sum() for g in gradients) ** 0.5)

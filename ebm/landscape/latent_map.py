@@ -12,6 +12,7 @@ from torch import Tensor
 from ebm import checks
 from ebm.energy import Energy, evaluating
 from ebm.landscape import canvas, heatmap, mosaic, palette
+from ebm.landscape.evaluate import probe
 from ebm.landscape.grid import Grid, grid
 from ebm.landscape.lattice import centers_of
 
@@ -72,7 +73,7 @@ def latent_map(
     found = grid(energy, bounds, resolution, data=data, batch_size=batch_size)
     x, y = centers_of(found.bounds, decoded)
     z = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
-    like = data if isinstance(data, Tensor) else torch.zeros(0)
+    ready = probe(energy, like=data if isinstance(data, Tensor) else None)
     with torch.no_grad(), evaluating(decode):
-        made = decode(torch.as_tensor(z).to(like)).cpu().double().numpy()
+        made = decode(ready.like(z)).cpu().double().numpy()
     return LatentMap(found, x, y, made.reshape(decoded, decoded, *made.shape[1:]))
