@@ -230,8 +230,21 @@ def labeled(n: int, generator: torch.Generator) -> Batch:
     return torch.randn(n, 2, generator=generator), torch.arange(n) % 3
 
 
-LABELED = {"JointEnergy": MethodRow("JointEnergy", joint_energy, labeled)}
-"""Methods that need classes."""
+def masked_tokens(_: Batch) -> Method:
+    """Return the network that fills in hidden tokens."""
+    return methods.MaskedTokens.example(sequences(32, torch.Generator().manual_seed(0))[0])
+
+
+def sequences(n: int, generator: torch.Generator) -> Batch:
+    """Return sequences of six tokens of three kinds."""
+    return (torch.randint(0, 3, (n, 6), generator=generator),)
+
+
+LABELED = {
+    "JointEnergy": MethodRow("JointEnergy", joint_energy, labeled),
+    "MaskedTokens": MethodRow("MaskedTokens", masked_tokens, sequences),
+}
+"""Methods that need classes, or sequences of tokens."""
 
 METHODS: list[MethodRow] = [
     LABELED.get(name) or row(getattr(methods, name)) for name in methods.__all__
