@@ -281,7 +281,7 @@ def _lasso_judge(z: Tensor, x: Tensor, atoms: Tensor, tolerance: Tensor) -> floa
     from ebm.latent import SparseCode
 
     code = SparseCode(atoms.double(), sparsity_weight=SPARSITY)
-    return float(code.gap(x.double(), z.double()).max())
+    return float(code.gap(x.double(), z.double()).detach().max())
 
 
 TASKS = {
