@@ -56,6 +56,15 @@ def test_examples_train_score_and_encode(cls: type[Method], data) -> None:
     assert method.encode(x[:5]).shape == (5, 128)
 
 
+@pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
+def test_every_encoder_is_exported(cls: type[Method], tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    method, fresh = cls.example(POINTS).eval(), networks.encoder_for(POINTS)
+    fresh.load_state_dict(load_file(ebm.save_encoder(method, tmp_path / "encoder.safetensors")))
+    assert torch.equal(fresh.eval()(POINTS), method.encode(POINTS))
+
+
 # State: queue, bank, teacher, center and normalizer are written after the step was scored.
 
 

@@ -57,9 +57,14 @@ class BYOL(Method):
         projector = networks.Projector([networks.features_of(encoder), 256, dim])
         return cls(encoder, projector, networks.Predictor(dim, 256), momentum=momentum)
 
+    @property
+    def encoder(self) -> nn.Module:
+        """What makes the representation that is kept."""
+        return self.student[0]
+
     def encode(self, x: Tensor) -> Embeddings:
         """Return the representation."""
-        return self.student[0](x)
+        return self.encoder(x)
 
     def energy(self, x: Tensor, y: Tensor) -> Energies:
         """Return the squared distance of x's prediction and y under the teacher."""

@@ -84,9 +84,14 @@ class DINO(Method):
             momentum=momentum,
         )
 
+    @property
+    def encoder(self) -> nn.Module:
+        """What makes the representation that is kept."""
+        return self.student[0]
+
     def encode(self, x: Tensor) -> Embeddings:
         """Return the representation."""
-        return self.student[0](x)
+        return self.encoder(x)
 
     def energy(self, x: Tensor, y: Tensor) -> Energies:
         """Return the cross-entropy of x's distribution under the teacher's of y."""

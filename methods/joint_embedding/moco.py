@@ -68,9 +68,14 @@ class MoCo(Method):
         queue = Queue(size, dim)
         return cls(encoder, projector, queue=queue, temperature=temperature, momentum=momentum)
 
+    @property
+    def encoder(self) -> nn.Module:
+        """What makes the representation that is kept."""
+        return self.student[0]
+
     def encode(self, x: Tensor) -> Embeddings:
         """Return the representation."""
-        return self.student[0](x)
+        return self.encoder(x)
 
     def energy(self, x: Tensor, y: Tensor) -> Energies:
         """Return minus the cosine of x under the student and y under the teacher, over T."""

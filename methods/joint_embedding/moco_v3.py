@@ -64,9 +64,14 @@ class MoCoV3(Method):
         predictor = networks.Projector([dim, features, dim], last=norms[1])
         return cls(encoder, projector, predictor, temperature=temperature, momentum=momentum)
 
+    @property
+    def encoder(self) -> nn.Module:
+        """What makes the representation that is kept."""
+        return self.student[0]
+
     def encode(self, x: Tensor) -> Embeddings:
         """Return the representation."""
-        return self.student[0](x)
+        return self.encoder(x)
 
     def energy(self, x: Tensor, y: Tensor) -> Energies:
         """Return minus the cosine of x's prediction and y under the teacher, over T."""

@@ -74,9 +74,14 @@ class TiCo(Method):
             momentum=momentum,
         )
 
+    @property
+    def encoder(self) -> nn.Module:
+        """What makes the representation that is kept."""
+        return self.student[0]
+
     def encode(self, x: Tensor) -> Embeddings:
         """Return the representation."""
-        return self.student[0](x)
+        return self.encoder(x)
 
     def energy(self, x: Tensor, y: Tensor) -> Energies:
         """Return 1 minus the cosine of x under the student and y under the teacher."""
