@@ -246,7 +246,20 @@ LABELED = {
 }
 """Methods that need classes, or sequences of tokens."""
 
+
+def tokens(n: int, generator: torch.Generator) -> Batch:
+    """Return sequences of six tokens out of five."""
+    return (torch.randint(0, 5, (n, 6), generator=generator),)
+
+
+SPECIAL: dict[str, MethodRow] = {
+    "MaskedTokens": MethodRow(
+        "MaskedTokens", lambda batch: methods.MaskedTokens.example(batch[0]), tokens
+    ),
+}
+"""Methods of other data than points in the plane."""
+
 METHODS: list[MethodRow] = [
-    LABELED.get(name) or row(getattr(methods, name)) for name in methods.__all__
+    SPECIAL.get(name) or row(getattr(methods, name)) for name in methods.__all__
 ]
 """Every exported method, on points in the plane; a row of its own where it needs more."""
