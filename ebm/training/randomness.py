@@ -26,7 +26,14 @@ def generator(seed: int, stream: str, *counts: int) -> torch.Generator:
 
 def start(seed: int, stream: str, *counts: int) -> None:
     """Seed torch's default generators for one place in one stream of draws."""
-    torch.manual_seed(mixed(seed, stream, *counts))
+    value = mixed(seed, stream, *counts)
+    # torch.manual_seed takes milliseconds where a device is not initialized: it keeps a stack
+    # trace for each kind of device.
+    torch.default_generator.manual_seed(value)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(value)
+    elif torch.backends.mps.is_available():
+        torch.mps.manual_seed(value)
 
 
 @contextmanager
