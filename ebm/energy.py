@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Real
+from types import CellType
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import torch
@@ -385,24 +386,28 @@ def inputs(energy: Energy | Callable[..., Any]) -> int:
 
 
 def modules(energy: Any) -> Iterator[nn.Module]:
-    """Yield the modules behind a callable: itself, its owner, what it closes over."""
-    if isinstance(energy, nn.Module):
-        for module in energy.modules():
-            yield module
-            if isinstance(module, Function) and not isinstance(module.function, nn.Module):
-                yield from modules(module.function)
-    elif isinstance(energy, Frozen):
-        yield from modules(energy.module)
-    elif isinstance(energy, functools.partial):
-        for part in (energy.func, *energy.args, *energy.keywords.values()):
-            yield from modules(part)
-    elif inspect.ismethod(energy):
-        yield from modules(energy.__self__)
-    elif inspect.isfunction(energy):
-        for cell in energy.__closure__ or ():
-            # One level deep: a closure may refer to itself.
-            if isinstance(cell.cell_contents, nn.Module):
-                yield from modules(cell.cell_contents)
+    """Yield the modules behind a callable, once each: itself, its owner, what it closes over."""
+    seen: set[int] = set()
+    ahead = [energy]
+    while ahead:
+        thing = ahead.pop()
+        if id(thing) in seen:
+            continue
+        if not inspect.ismethod(thing):  # made anew at every look: its id says nothing
+            seen.add(id(thing))
+        if isinstance(thing, nn.Module):
+            yield thing
+            ahead += reversed(list(thing.children()))
+            if isinstance(thing, Function) and not isinstance(thing.function, nn.Module):
+                ahead.append(thing.function)
+        elif isinstance(thing, Frozen):
+            ahead.append(thing.module)
+        elif isinstance(thing, functools.partial):
+            ahead += [thing.func, *thing.args, *thing.keywords.values()]
+        elif inspect.ismethod(thing):
+            ahead.append(thing.__self__)
+        elif inspect.isfunction(thing):
+            ahead += [cell.cell_contents for cell in thing.__closure__ or () if _filled(cell)]
 
 
 @contextmanager
@@ -453,3 +458,10 @@ def _unused(name: str, taken: dict[str, Tensor]) -> str:
 
 def _as_module(encoder: nn.Module | Callable[..., Tensor]) -> nn.Module:
     return encoder if isinstance(encoder, nn.Module) else Function(encoder)
+
+
+def _filled(cell: CellType) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:  # the name is not bound yet
+        return False

@@ -200,6 +200,15 @@ def test_modules_behind_callables_are_found(wrap):
     assert net in list(modules(energy))
 
 
+def test_a_module_that_holds_its_own_method_is_found_once():
+    owner = Owner()
+    owner.again = ebm.as_energy(owner.energy)
+    found = list(modules(owner))
+    assert len(found) == len({id(module) for module in found}) == 5
+    inner = lambda x: owner.energy(x)  # noqa: E731
+    assert owner.net in list(modules(lambda x: inner(x)))
+
+
 def test_flags_are_restored_after_an_exception():
     net = nn.Sequential(nn.Linear(2, 1), nn.Dropout())
     net[0].bias.requires_grad_(False)

@@ -422,6 +422,17 @@ def test_double_precision_stays_double():
     assert next(model.parameters()).dtype == torch.float64
 
 
+def test_a_method_without_tensors_of_its_own_keeps_the_datas_dtype():
+    from methods import KMeans
+
+    method = KMeans(3)
+    ebm.fit(method, X.double(), steps=2, **QUIET)
+    assert method.centers.dtype == torch.float64
+    other = KMeans(3, start=X[:3])
+    ebm.fit(other, X.double(), steps=2, **QUIET)
+    assert other.centers.dtype == torch.float32
+
+
 class TestLoading:
     @pytest.fixture
     def run(self, tmp_path):

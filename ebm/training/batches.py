@@ -28,7 +28,7 @@ class Batches:
     ) -> None:
         checks.count("batch_size", batch_size)
         self.seed, self.fabric = seed, fabric
-        self.dtype = like.dtype if like is not None else torch.get_default_dtype()
+        self.dtype = None if like is None else like.dtype
         self.world, self.rank = fabric.world_size, fabric.global_rank
         if batch_size % self.world:
             raise ValueError(
@@ -90,7 +90,7 @@ class Batches:
         return tuple(self.fabric.to_device(x) for x in _tensors(batch, self.dtype, whole=False))
 
 
-def _tensors(data: Any, dtype: torch.dtype, *, whole: bool = True) -> Batch:
+def _tensors(data: Any, dtype: torch.dtype | None, *, whole: bool = True) -> Batch:
     parts = data if isinstance(data, tuple | list) else (data,)
     if not parts or not all(isinstance(x, Tensor | np.ndarray) for x in parts):
         kinds = ", ".join(type(x).__name__ for x in parts) or "nothing"
@@ -115,13 +115,13 @@ def _tensors(data: Any, dtype: torch.dtype, *, whole: bool = True) -> Batch:
     return tensors
 
 
-def _as_tensor(name: str, x: Tensor | np.ndarray, dtype: torch.dtype) -> Tensor:
+def _as_tensor(name: str, x: Tensor | np.ndarray, dtype: torch.dtype | None) -> Tensor:
     x = torch.as_tensor(x)
     if x.ndim == 0:
         raise ValueError(f"{name} must have a batch axis, got shape (). Call .reshape(1, -1).")
     if x.dtype == torch.uint8:
         raise TypeError(f"{name} must be floating point, got uint8. Divide it by 255.")
-    if x.is_floating_point():
+    if x.is_floating_point() and dtype is not None:
         x = x.to(dtype)
     return x.detach() if x.ndim > 1 else x.detach().clone()
 

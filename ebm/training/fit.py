@@ -54,7 +54,7 @@ def fit(
     Args:
         method: The method; it is trained in place and ends on the fabric's device.
         data: A tensor, an array, a tuple of them, a Dataset or a DataLoader. Floating data
-            take the dtype of the method's parameters.
+            take the dtype of the method's parameters or buffers, if it has any.
         steps: Total steps of the run (1,000), or the most passes of a sweeping method (300).
         batch_size: Examples in a step, over all processes.
         optimizer: An optimizer, or a callable of the method that returns one or returns
@@ -89,7 +89,8 @@ def fit(
     if state is not None:
         seed = state["seed"]
     seed = randomness.fresh() if seed is None else int(seed)
-    like = next((p for p in method.parameters() if p.is_floating_point()), None)
+    tensors = itertools.chain(method.parameters(), method.buffers())
+    like = next((t for t in tensors if t.is_floating_point() and t.numel()), None)
     with randomness.isolated(fabric.device):
         batches = Batches(data, batch_size, seed=seed, like=like, fabric=fabric)
         loop = _Loop(method, batches, fabric, seed, run, progress=progress, log_every=log_every)
