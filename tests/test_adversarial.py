@@ -43,6 +43,13 @@ def test_the_cost_goes_down_on_data_and_up_on_samples():
     assert (terms["samples"] < math.log(2)).all()  # softplus of minus an energy above zero
 
 
+@pytest.mark.parametrize("cost", [nn.Linear(2, 1), lambda x: x.square().mean()])
+def test_a_cost_of_another_shape_is_refused(cost):
+    method = methods.Adversarial(cost, nn.Linear(3, 2), noise_dim=3)
+    with pytest.raises(ValueError, match=r"energy must return one value per example"):
+        method.terms(torch.ones(4, 2))
+
+
 def test_the_generator_minimizes_the_cost_of_its_samples():
     method, x = small(), torch.randn(6, 2)
     method.step = 1

@@ -114,7 +114,8 @@ class Adversarial(Method):
         with torch.no_grad():
             samples = self.sample(x)
             samples = samples + self.blur * torch.randn_like(samples)
-        data, generated = self.energy(x), self.energy(samples)
+        data = checks.one_per_example(self.energy(x), len(x))
+        generated = self.energy(samples)
         if self.margin is None:
             return {"data": functional.softplus(data), "samples": functional.softplus(-generated)}
         return {"data": data, "samples": functional.relu(self.margin - generated)}
