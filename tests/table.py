@@ -240,22 +240,9 @@ def sequences(n: int, generator: torch.Generator) -> Batch:
     return (torch.randint(0, 3, (n, 6), generator=generator),)
 
 
-LABELED = {
+SPECIAL = {
     "JointEnergy": MethodRow("JointEnergy", joint_energy, labeled),
     "MaskedTokens": MethodRow("MaskedTokens", masked_tokens, sequences),
-}
-"""Methods that need classes, or sequences of tokens."""
-
-
-def tokens(n: int, generator: torch.Generator) -> Batch:
-    """Return sequences of six tokens out of five."""
-    return (torch.randint(0, 5, (n, 6), generator=generator),)
-
-
-SPECIAL: dict[str, MethodRow] = {
-    "MaskedTokens": MethodRow(
-        "MaskedTokens", lambda batch: methods.MaskedTokens.example(batch[0]), tokens
-    ),
 }
 """Methods of other data than points in the plane."""
 
