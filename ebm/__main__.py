@@ -107,12 +107,12 @@ class Landscape:
     def run(self) -> int:
         """Draw the picture."""
         import ebm
-        from ebm.recipe import Recipe, first_tensor, load_data, load_target
+        from ebm import target
+        from ebm.recipe import Recipe, first_tensor, load_data
 
         folder = Path(self.target)
         if ":" in self.target and not folder.exists():
-            energy = load_target(self.target)
-            energy = ebm.as_energy(energy() if isinstance(energy, type) else energy)
+            energy = ebm.as_energy(target.load(self.target))
             data = None if self.data is None else first_tensor(load_data(self.data))
             path = self.out or Path("landscape.png")
         else:

@@ -2,7 +2,6 @@
 
 import difflib
 import functools
-import importlib
 import inspect
 import json
 import re
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 import methods
 import toy_data
+from ebm import target as targets
 from ebm.method import Method
 
 SIMPLE = (bool, int, float, str)
@@ -156,36 +156,14 @@ def load_network(target: str) -> nn.Module:
     Raises:
         ValueError: It cannot be imported, or is no torch module.
     """
-    network = load_target(target)
-    network = network if isinstance(network, nn.Module) else network()
+    network = targets.load(target)
+    if not isinstance(network, nn.Module) and callable(network):
+        network = network()
     if not isinstance(network, nn.Module):
         raise ValueError(
             f"encoder must be a torch module, got {type(network).__name__} from {target}."
         )
     return network
-
-
-def load_target(target: str) -> Any:
-    """Return what `module:name` or `path/to/file.py:name` names.
-
-    Raises:
-        ValueError: The text is not of that form, or the import fails.
-    """
-    module, _, name = target.rpartition(":")
-    if not module or not name:
-        raise ValueError(
-            f"target must read module:name or file.py:name, got {target!r}. "
-            "Name the object behind the colon."
-        )
-    file = Path(module).resolve()
-    is_file = module.endswith(".py")
-    with _importing_from(file.parent if is_file else Path.cwd()):
-        try:
-            return getattr(importlib.import_module(file.stem if is_file else module), name)
-        except (ImportError, AttributeError, SyntaxError) as error:
-            raise ValueError(
-                f"target must be importable, got {target!r} ({error}). Check the path and name."
-            ) from error
 
 
 def first_tensor(data: Any) -> Tensor:
