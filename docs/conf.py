@@ -61,6 +61,8 @@ autodoc_default_options = {
 python_maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
 default_role = "code"
+# Words in a docstring that happen to name several attributes (x, dim) are no cross-references.
+suppress_warnings = ["ref.python"]
 
 
 def _digest() -> str:
