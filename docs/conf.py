@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+from jupyter_cache import get_cache
 from sphinx.errors import ExtensionError
 
 import ebm
@@ -77,6 +78,7 @@ def _digest() -> str:
 
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / "executed" / _digest())
+get_cache(nb_execution_cache_path).db.dispose()  # made here, or the processes race to make it
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
