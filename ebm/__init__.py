@@ -3,10 +3,21 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ebm import energies, landscape, latent, memory, networks, samplers, terms, traits, views
+from ebm import (
+    energies,
+    landscape,
+    latent,
+    memory,
+    networks,
+    samplers,
+    terms,
+    training,
+    traits,
+    views,
+)
 from ebm.energy import Energy, as_energy, frozen, mixture, score
 from ebm.method import Method
-from ebm.training import Divergence, History, fit, load, save_encoder
+from ebm.training import Divergence, Fault, History, fit, load, save_encoder
 from ebm.traits import Reach
 
 if TYPE_CHECKING:
@@ -17,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Divergence",
     "Energy",
+    "Fault",
     "History",
     "Method",
     "Reach",
@@ -34,6 +46,7 @@ __all__ = [
     "save_encoder",
     "score",
     "terms",
+    "training",
     "traits",
     "views",
 ]

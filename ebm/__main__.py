@@ -218,18 +218,21 @@ def main(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         sys.exit(_parse(words).run())
-    except KeyboardInterrupt:
-        print("Stopped; what is saved can be resumed with --resume.", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(
+            f"ebm: {stopped or 'Stopped; what is saved can be resumed with --resume.'}",
+            file=sys.stderr,
+        )
         sys.exit(130)
     except (ValueError, TypeError, OSError, ImportError) as error:
         if os.environ.get("EBM_TRACEBACK"):
             raise
         _refuse(" ".join(str(error).split()) or type(error).__name__)
     except RuntimeError as error:
-        # A diverged run is an answer, not a crash; anything else keeps its traceback.
-        from ebm import Divergence
+        # A run that stopped is an answer, not a crash; anything else keeps its traceback.
+        from ebm import Divergence, Fault
 
-        if not isinstance(error, Divergence) or os.environ.get("EBM_TRACEBACK"):
+        if not isinstance(error, Divergence | Fault) or os.environ.get("EBM_TRACEBACK"):
             raise
         _refuse(str(error), status=1)
 

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import ebm
+from ebm.training import seal
 from ebm.training.checkpoint import checkpoints
 from ebm.training.history import History
 
@@ -159,16 +160,18 @@ def test_out_must_be_writable(tmp_path):
 
 def test_a_write_that_fails_leaves_the_last_checkpoint(tmp_path, monkeypatch):
     ebm.fit(make(), X, steps=4, out=tmp_path, **QUIET)
-    real = torch.save
 
-    def full_disk(state, path):
-        real(state, path)
-        with path.open("r+b") as file:
-            file.truncate(100)
-        raise OSError(28, "No space left on device")
+    class FullDisk(seal._Tee):
+        def write(self, data):
+            if self.file.tell() + len(data) > 1_000:
+                self.error = OSError(28, "No space left on device")
+                raise self.error
+            return super().write(data)
 
-    monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(seal, "_Tee", FullDisk)
+    with pytest.raises(
+        ebm.Fault, match=r"No space left on device .*step-000000004\.pt.*resume=True"
+    ):
         ebm.fit(make(), X, steps=8, out=tmp_path, resume=True, **QUIET)
     monkeypatch.undo()
     assert [p.name for p in checkpoints(tmp_path / "checkpoints")] == ["step-000000004.pt"]

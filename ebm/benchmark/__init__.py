@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ebm.training.checkpoint import atomically
+from ebm.training.atomic import atomically
 
 
 def names() -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ebm.training.checkpoint import atomically
+from ebm.training.atomic import atomically
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Batches: tensors, arrays, data sets and loaders as tuples of tensors on the device."""
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,12 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from ebm import checks
 from ebm.training import randomness
+from ebm.training.fault import Fault, reason
 
 Batch = tuple[Tensor, ...]
 CHUNK_BYTES = 2**26
+DEVICE_SHARE = 0.5
+"""Of a device's free memory, what data may take to live there; the rest is for training."""
 
 
 class Batches:
@@ -36,8 +38,9 @@ class Batches:
                 f"batch_size={batch_size}. It counts the examples over all of them."
             )
         self.tensors: Batch = ()
-        self.loader: DataLoader[Any] | None = None
+        self.loader: Any = None
         self.dataset: Dataset[Any] | None = None
+        self.count = self.size = 0
         if isinstance(data, DataLoader):
             self.loader = fabric.setup_dataloaders(data, move_to_device=False)
         elif isinstance(data, IterableDataset):
@@ -47,47 +50,104 @@ class Batches:
             self.dataset = data
             self.count = _nonempty(len(data))  # pyright: ignore[reportArgumentType]
         else:
-            self.tensors = tuple(fabric.to_device(x) for x in _tensors(data, self.dtype))
+            self.tensors = _placed(_tensors(data, self.dtype), fabric.device)
             self.count = _nonempty(len(self.tensors[0]))
         if self.loader is None:
             self.size = min(batch_size, self.count // self.world * self.world)
             _nonempty(self.size)
 
     def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
-        """Yield this process's batches of an epoch, from batch `skip` on."""
+        """Yield this process's batches of an epoch, from batch `skip` on.
+
+        Raises:
+            Fault: The data raise.
+        """
         if self.loader is not None:
-            randomness.start(self.seed, "order", number)
-            yield from map(self._ready, itertools.islice(self.loader, skip, None))
+            self.loader._num_iter_calls = number  # what Fabric sets a sampler's epoch to
+            yield from self._read(self.loader, number, skip)
             return
         generator = randomness.generator(self.seed, "order", number)
         order = torch.randperm(self.count, generator=generator)
         starts = range(0, self.count - self.size + 1, self.size)
         share = self.size // self.world
+        if self.tensors:
+            order = order.to(self.tensors[0].device)  # once: a copy in a step would wait for it
         mine = [order[s + self.rank * share : s + (self.rank + 1) * share] for s in starts[skip:]]
         if self.tensors:
             for rows in mine:
-                yield tuple(x[rows.to(x.device)] for x in self.tensors)
+                yield self._moved(tuple(x[rows] for x in self.tensors))
         else:
-            loader = DataLoader(self.dataset, batch_sampler=[r.tolist() for r in mine])  # pyright: ignore[reportArgumentType]
-            yield from map(self._ready, loader)
+            loader = self._loader([rows.tolist() for rows in mine])
+            yield from self._read(loader, number, first=skip)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield this process's plain batches in their own order, for sweeps."""
+        """Yield this process's plain batches in their own order, for sweeps.
+
+        Raises:
+            Fault: The data raise.
+        """
         if self.tensors:
             row = max(1, sum(x[0].numel() * x.element_size() for x in self.tensors))
             mine = [x[self.rank :: self.world] for x in self.tensors]
             rows = max(1, CHUNK_BYTES // row)
             for start in range(0, len(mine[0]), rows):
-                yield tuple(x[start : start + rows] for x in mine)
+                yield self._moved(tuple(x[start : start + rows] for x in mine))
         elif self.dataset is not None:
             rows = range(self.rank, self.count, self.world)
             chunks = [list(rows[s : s + self.size]) for s in range(0, len(rows), self.size)]
-            yield from map(self._ready, DataLoader(self.dataset, batch_sampler=chunks))
+            yield from randomness.apart(self._read(self._loader(chunks), 0))
         else:
-            yield from self.epoch(0)
+            yield from randomness.apart(self.epoch(0))
+
+    def _loader(self, rows: list[list[int]]) -> DataLoader[Any]:
+        pinned = self.fabric.device.type == "cuda"
+        return DataLoader(self.dataset, batch_sampler=rows, pin_memory=pinned)  # pyright: ignore[reportArgumentType]
+
+    def _read(
+        self, loader: Iterable[Any], epoch: int, skip: int = 0, *, first: int = 0
+    ) -> Iterator[Batch]:
+        """Yield batches of a loader; each draws from its own count, however the run came here."""
+        source: Iterator[Any] | None = None
+        number = first
+        while True:
+            try:
+                if source is None:
+                    randomness.start_data(self.seed, "order", epoch)
+                    source = iter(loader)
+                if loader is not self.loader or number > 0:  # the first one draws the order
+                    randomness.start_data(self.seed, "batch", epoch, number, self.rank)
+                batch = next(source)
+                ready = self._ready(batch) if number >= skip else ()
+            except StopIteration:
+                return
+            except Exception as error:
+                raise Fault(
+                    f"data must yield every batch, got {reason(error)} at batch {number} of "
+                    f"epoch {epoch}. Mend the data."
+                ) from error
+            if number >= skip:
+                yield ready
+            number += 1
 
     def _ready(self, batch: Any) -> Batch:
-        return tuple(self.fabric.to_device(x) for x in _tensors(batch, self.dtype, whole=False))
+        return self._moved(_tensors(batch, self.dtype, whole=False))
+
+    def _moved(self, batch: Batch) -> Batch:
+        """Return a batch on the device; from pinned memory the copy does not wait."""
+        device = self.fabric.device
+        if device.type == "cuda":
+            batch = tuple(x.pin_memory() if x.device.type == "cpu" else x for x in batch)
+        return tuple(x if x.device == device else self.fabric.to_device(x) for x in batch)
+
+
+def _placed(tensors: Batch, device: torch.device) -> Batch:
+    """Return data on the device if they fit there with room to train, else where they are."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        elsewhere = sum(x.numel() * x.element_size() for x in tensors if x.device != device)
+        if elsewhere > DEVICE_SHARE * free:
+            return tensors
+    return tuple(x.to(device) for x in tensors)
 
 
 def _tensors(data: Any, dtype: torch.dtype | None, *, whole: bool = True) -> Batch:

@@ -1,72 +1,82 @@
-"""Checkpoints: tensors and numbers, written to a temporary file and renamed."""
+"""Checkpoints: tensors and numbers, the last few and the best of them kept.
 
-import hashlib
-import inspect
+The best is the one with the lowest total of the terms, meant over the `save_every` steps that
+end at it. Where the terms are a game between two players, their total says little: take the
+last one.
+"""
+
 import os
 import re
-from collections.abc import Callable
+import shutil
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ebm.energy import evaluating, inputs
-from ebm.method import Method
+from ebm.training import seal
+from ebm.training.atomic import atomically
 
-FORMAT = 1
-KEPT = 3
-SEAL = b"blake2b:"
-Module = TypeVar("Module", bound=Method)
+FORMAT = 2
+FIELDS: dict[str, type] = {
+    "name": str,
+    "step": int,
+    "place": list,
+    "seed": int,
+    "examples": int,
+    "batch_size": int,
+    "total": float,
+    "method": dict,
+    "optimizer": dict,
+    "scheduler": dict,
+    "precision": dict,
+    "fingerprint": dict,
+}
+"""What a checkpoint holds besides its format."""
 
 
-def fingerprint(method: Method, batch: tuple[Tensor, ...], rows: int = 4) -> dict[str, Any]:
-    """Return a few rows of a batch and their energies, to recognize the method by."""
-    taken = inputs(method.energy)
-    batch = _views(method, batch)
-    if len(batch) < taken:
-        return {}
-    sample = [x[:rows].detach() for x in batch[:taken]]
-    return {"rows": [x.cpu() for x in sample], "energies": _energies(method, sample).cpu()}
+def write(folder: Path, state: dict[str, Any]) -> Path:
+    """Write a checkpoint and return its path.
 
-
-def write(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write a checkpoint and delete all but the last few; return its path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"step-{step:09d}.pt"
-    atomically(path, lambda part: _sealed(part, {"format": FORMAT, **state}))
-    for old in checkpoints(folder)[:-KEPT]:
-        old.unlink()
+    Raises:
+        ValueError: The state holds something else than tensors and numbers.
+    """
+    refuse_objects(state)
+    path = folder / f"step-{state['step']:09d}.pt"
+    atomically(path, lambda part: seal.save(part, {"format": FORMAT, **state}))
     return path
 
 
-def atomically(path: Path, save: Callable[[Path], None]) -> None:
-    """Write a file beside its place, flush it to the disk, and move it there."""
-    part = path.with_name(path.name + ".part")
-    try:
-        save(part)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+def crown(path: Path, best: Path) -> None:
+    """Make a checkpoint the best one, which stays when the last ones move on."""
+    atomically(best, lambda part: _link(path, part))
+
+
+def forget(folder: Path, keep: int) -> None:
+    """Delete all but the last checkpoints."""
+    for old in checkpoints(folder)[:-keep]:
+        old.unlink(missing_ok=True)
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoints in a run's folder, oldest first."""
+    """Return the numbered checkpoints in a folder, oldest first."""
     found = [p for p in folder.glob("step-*.pt") if re.fullmatch(r"step-\d+\.pt", p.name)]
     return sorted(found, key=lambda p: int(p.stem.removeprefix("step-")))
 
 
+def last(run: Path) -> Path | None:
+    """Return the last checkpoint of a run's folder, if it has one.
+
+    Raises:
+        ValueError: It is a link that leads out of the folder.
+    """
+    found = checkpoints(run / "checkpoints") or checkpoints(run)
+    if found:
+        refuse_escape(found[-1], run)
+    return found[-1] if found else None
+
+
 def read(path: Path) -> dict[str, Any]:
-    """Return what a checkpoint holds; nothing in the file is executed.
+    """Return what a checkpoint, or the last one of a run, holds; nothing in it is executed.
 
     Raises:
         FileNotFoundError: There is no checkpoint.
@@ -74,146 +84,78 @@ def read(path: Path) -> dict[str, Any]:
     """
     path = Path(path)
     if path.is_dir():
-        found = checkpoints(path / "checkpoints") or checkpoints(path)
-        if not found:
+        found = last(path)
+        if found is None:
             raise FileNotFoundError(
                 f"path must hold a checkpoint, got {path} without one. "
                 "Give the --out folder of a run, or a step-*.pt file."
             )
-        path = found[-1]
+        path = found
     if not path.exists():
         raise FileNotFoundError(f"path must exist, got {path}. Give a run's folder or a file.")
     try:
-        _verify(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = seal.load(path)
+        refuse_objects(state)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"checkpoint must be whole and hold only tensors and numbers, got {path} "
             f"({reason[:120]}). Delete it to use the one before it."
         ) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not isinstance(state, dict) or state.get("format") != FORMAT or not _complete(state):
         raise ValueError(
-            f"checkpoint must be one that ebm.fit wrote, got {path}. "
+            f"checkpoint must be one that ebm.fit wrote, in format {FORMAT}, got {path}. "
             "Load other files with torch.load."
         )
     return state
 
 
-def restore(method: Method, state: dict[str, Any]) -> None:
-    """Put a checkpoint's tensors into the method and compare the fingerprint.
+def refuse_objects(value: Any, at: str = "checkpoint") -> None:
+    """Refuse what is neither a tensor, a number or a word, nor made of them.
 
     Raises:
-        ValueError: The method is another one than the one that was saved.
+        ValueError: Something is; the message says where.
     """
-    name = type(method).__name__
-    if state["name"] != name:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            refuse_objects(key, at)
+            refuse_objects(item, f"{at}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            refuse_objects(item, f"{at}[{i}]")
+    elif not (isinstance(value, Tensor | bool | int | float | str) or value is None):
         raise ValueError(
-            f"method must be the {state['name']} that was saved, got {name}. "
-            "Build the method as it was built for the run (see run.json)."
+            f"{at} must be a tensor or a number, got {type(value).__name__}. "
+            "Objects are never saved: keep numbers, and build the object from them."
         )
+
+
+def refuse_escape(path: Path, folder: Path) -> None:
+    """Refuse a path that leads out of a folder.
+
+    Raises:
+        ValueError: It does.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(
+            f"files of a run must lie in its folder, got {path} that leads to {path.resolve()}. "
+            "Name that file itself if you trust it."
+        )
+
+
+def _complete(state: dict[str, Any]) -> bool:
+    typed = all(type(state.get(name)) is kind for name, kind in FIELDS.items())
+    return (
+        typed
+        and state["step"] >= 0
+        and len(state["place"]) == 2
+        and all(type(count) is int and count >= 0 for count in state["place"])
+        and all(isinstance(value, Tensor) for value in state["method"].values())
+    )
+
+
+def _link(path: Path, part: Path) -> None:
     try:
-        method.load_state_dict(state["method"])
-    except RuntimeError as error:
-        reason = " ".join(str(error).split("\n\t")[1:2]) or str(error)
-        raise ValueError(
-            f"method must be built as it was saved, got a difference: {reason.strip()} "
-            "See run.json for the hyper-parameters."
-        ) from error
-    method.step = state["step"]
-    mark = state["fingerprint"]
-    if not mark:
-        return
-    device = next((t.device for t in method.state_dict().values()), torch.device("cpu"))
-    now = _energies(method, [x.to(device) for x in mark["rows"]]).cpu()
-    scale = mark["energies"].abs().max().clamp(min=1e-6)
-    difference = ((now - mark["energies"]).abs().max() / scale).item()
-    if not difference < 1e-3:
-        raise ValueError(
-            f"method must give the saved energies, got a relative difference of "
-            f"{difference:.2g}. Build it with the hyper-parameters in run.json."
-        )
-
-
-def load(path: str | os.PathLike[str], into: Module) -> Module:
-    """Load a run's last checkpoint, or one file, into a method and return the method.
-
-    Only tensors and numbers are read. A fingerprint, the energies of a few rows, is
-    compared after loading.
-
-    Raises:
-        FileNotFoundError: There is no checkpoint at the path.
-        ValueError: The file is damaged, or the method differs from the saved one.
-    """
-    restore(into, read(Path(path)))
-    return into
-
-
-def save_encoder(method: Method, path: str | os.PathLike[str]) -> Path:
-    """Write the method's encoder as safetensors and return the path.
-
-    Load it with `encoder.load_state_dict(safetensors.torch.load_file(path))`.
-
-    Raises:
-        ValueError: The method has no module called `encoder`.
-    """
-    from safetensors.torch import save_file
-
-    encoder = getattr(method, "encoder", None)
-    if not isinstance(encoder, nn.Module):
-        raise ValueError(
-            f"method must have an encoder, got {type(method).__name__}. "
-            "Save method.state_dict() with torch.save instead."
-        )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = {
-        name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()
-    }
-    atomically(path, lambda part: save_file(state, part))
-    return path
-
-
-def _sealed(path: Path, state: dict[str, Any]) -> None:
-    torch.save(state, path)
-    digest = _digest(path, path.stat().st_size)
-    with path.open("ab") as file:  # readers of zip archives pass over what follows them
-        file.write(SEAL + digest)
-
-
-def _verify(path: Path) -> None:
-    # torch does not compare the checksums of its archives: a flipped bit would be loaded.
-    size = path.stat().st_size - len(SEAL) - hashlib.blake2b().digest_size
-    with path.open("rb") as file:
-        file.seek(max(0, size))
-        seal = file.read()
-    if size < 0 or not seal.startswith(SEAL):
-        raise ValueError("its end is missing")
-    if seal[len(SEAL) :] != _digest(path, size):
-        raise ValueError("its checksum is wrong")
-
-
-def _digest(path: Path, size: int) -> bytes:
-    digest = hashlib.blake2b()
-    with path.open("rb") as file:
-        while size > 0 and (block := file.read(min(size, 2**20))):
-            digest.update(block)
-            size -= len(block)
-    return digest.digest()
-
-
-def _views(method: Method, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Return what the energy of a batch takes: only the views, where it takes two of them."""
-    energy = method.energy.forward if isinstance(method.energy, nn.Module) else method.energy
-    pair = list(inspect.signature(energy).parameters)[1:2] == ["y"]
-    if not pair or "y" in inspect.signature(method.terms).parameters:
-        return batch
-    # An example that comes with its index alone is its own other view.
-    views = [x for x in batch if x.shape == batch[0].shape and x.dtype == batch[0].dtype]
-    return (*views, batch[0])
-
-
-def _energies(method: Method, rows: list[Tensor]) -> Tensor:
-    with evaluating(method), torch.random.fork_rng([]), torch.no_grad():
-        torch.manual_seed(0)
-        return method.energy(*rows).detach()
+        os.link(path, part)
+    except OSError:  # some file systems have no links
+        shutil.copyfile(path, part)

@@ -1,19 +1,39 @@
 """The error that stops a run whose numbers are no longer finite."""
 
+from collections.abc import Sequence
+
+from torch import Tensor
+
+CURE = (
+    "Lower the learning rate or the sampler's step size, or clip gradients with gradient_clip=: "
+    "load a checkpoint with ebm.load and start another run from it."
+)
+
 
 class Divergence(RuntimeError):
-    """A term became NaN or infinite.
+    """A term, a parameter or a buffer became NaN or infinite.
 
     Attributes:
         step: The step at which it did, counted from 1.
-        term: The name of the term.
+        term: The name of the term, parameter or buffer.
     """
 
-    def __init__(self, step: int, term: str, value: float, saved: str | None, others: str) -> None:
+    def __init__(
+        self, step: int, term: str, value: float, others: str, why: str, saved: str
+    ) -> None:
         self.step, self.term = step, term
-        kept = f" The last good checkpoint is {saved}." if saved else ""
         super().__init__(
-            f"{term} must be finite, got {value} at step {step} ({others}).{kept} "
-            "Lower the learning rate or the sampler's step size, clip gradients with "
-            "gradient_clip=, or look for NaN in the data."
+            f"{term} must be finite, got {value} at step {step} ({others}). {why} {saved}"
         )
+
+
+def why(batch: Sequence[Tensor]) -> str:
+    """Return what is to be done: about the batch if it is not finite itself, else the run."""
+    for i, x in enumerate(batch):
+        rows = (~x.isfinite()).flatten(1).any(1) if x.ndim > 1 else ~x.isfinite()
+        if bad := int(rows.sum()):
+            return (
+                f"The batch holds NaN or infinity in {bad} of {len(x)} rows of tensor {i}: "
+                "remove or impute them in the data."
+            )
+    return CURE

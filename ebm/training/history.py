@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,11 @@ class History:
         """The sum of the terms at each step."""
         return np.nansum(np.array([self[name] for name in self.names]), axis=0)
 
+    def mean(self, last: int) -> float:
+        """Return the mean of the total over the last steps."""
+        columns = [column[-last:] for column in self.columns.values()]
+        return sum(math.fsum(v for v in c if v == v) for c in columns) / max(1, len(columns[0]))
+
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         """Return the column of a term."""
         if name not in self.columns:
@@ -67,15 +71,11 @@ class History:
         return draw_history(self, ax)
 
     def write(self, path: Path) -> None:
-        """Write all steps as CSV, atomically."""
-        part = path.with_name(path.name + ".part")
-        with part.open("w", newline="") as file:
+        """Write all steps as CSV."""
+        with path.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["step", *self.names])
             writer.writerows(self._rows(0))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
 
     def append(self, path: Path, start: int) -> None:
         """Append the steps from index `start` on to a CSV with the same columns."""
@@ -84,16 +84,43 @@ class History:
 
     @classmethod
     def read(cls, path: Path, until: int | None = None, seed: int | None = None) -> "History":
-        """Return the steps of a CSV, up to and including step `until`."""
+        """Return the steps of a CSV, up to and including step `until`.
+
+        A last line that was cut off, as by a killed process, is left out.
+
+        Raises:
+            ValueError: A line that is needed is damaged or missing.
+        """
         history = cls(seed=seed)
-        if path.exists():
-            with path.open(newline="") as file:
-                for row in csv.DictReader(file):
-                    step = int(row.pop("step"))
-                    if until is not None and step > until:
-                        break
-                    history.add(step, {k: float(v) for k, v in row.items() if v})
+        if not path.exists():
+            return history
+        try:
+            history._read(path, math.inf if until is None else until)
+        except (ValueError, csv.Error) as error:
+            raise ValueError(
+                f"metrics must be whole, got {path} ({error}). Restore it, or delete it to go "
+                "on with a history that starts at the checkpoint."
+            ) from error
         return history
+
+    def _read(self, path: Path, until: float) -> None:
+        text = path.read_bytes().decode()
+        lines = csv.reader(text[: text.rfind("\n") + 1].splitlines())
+        header = next(lines, ["step"])
+        if header[0] != "step" or len(set(header)) < len(header):
+            raise ValueError("its first line must name step and the terms")
+        for line, cells in enumerate(lines, start=2):
+            if self.steps and self.steps[-1] >= until:
+                return
+            step = int(cells[0]) if cells else -1
+            if not self.steps and step > until:
+                return
+            if len(cells) != len(header) or (self.steps and step != self.steps[-1] + 1):
+                raise ValueError(f"line {line} is damaged")
+            row = zip(header[1:], cells[1:], strict=True)
+            self.add(step, {name: float(cell) for name, cell in row if cell})
+        if self.steps and math.isfinite(until) and self.steps[-1] < until:
+            raise ValueError(f"it ends at step {self.steps[-1]}, before {until:.0f}")
 
     def _rows(self, start: int) -> list[list[object]]:
         columns = [column[start:] for column in self.columns.values()]
