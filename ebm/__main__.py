@@ -95,34 +95,41 @@ class Train:
 
 @dataclasses.dataclass
 class Landscape:
-    """Draw the energy of a run, or of a Python file's energy, as a picture."""
+    """Draw the energy of a run, a checkpoint or a Python file: a picture, or a page to explore."""
 
     target: Positional[str]
-    """A run's folder, or file.py:name."""
+    """A run's folder, one of its step-*.pt files, or file.py:name."""
     out: Path | None = None
     """The picture; landscape.png in the run's folder, or in the working folder."""
+    html: Path | None = None
+    """Write a page to explore instead: one file that opens without a network."""
+    compare: str | None = None
+    """A second target, side by side with the first on the page."""
     data: str | None = None
-    """Data to draw on the surface of a Python file's energy."""
+    """Data to draw on the surface; a run's own if not given."""
+    plane: tuple[int, int, int] | None = None
+    """Three examples of the data, by number, to draw the plane through."""
 
     def run(self) -> int:
-        """Draw the picture."""
+        """Draw the picture, or write the page."""
         import ebm
-        from ebm import target
-        from ebm.recipe import Recipe, first_tensor, load_data
+        from ebm import exhibit
 
-        folder = Path(self.target)
-        if ":" in self.target and not folder.exists():
-            energy = ebm.as_energy(target.load(self.target))
-            data = None if self.data is None else first_tensor(load_data(self.data))
-            path = self.out or Path("landscape.png")
-        else:
-            method, raw, _ = Recipe.read(folder).build()
-            ebm.load(folder, into=method)
-            energy, data = ebm.as_energy(method.energy), first_tensor(raw)
-            if ebm.energy.inputs(energy) > 1:
-                energy = energy.given(data[:1])
-            path = self.out or folder / "landscape.png"
-        ebm.landscape.show(energy, data=None if data is None else data[:2_000], path=path)
+        shown = exhibit.find(self.target, self.data)
+        if self.compare is not None and self.html is None:
+            raise ValueError(
+                f"html must be given with compare, got compare={self.compare} alone. "
+                "Add --html both.html."
+            )
+        if self.plane is not None:
+            shown = shown.through(self.plane)
+        shown.check()
+        if self.html is not None:
+            other = None if self.compare is None else exhibit.find(self.compare, self.data)
+            print(f"The page is {exhibit.explore(shown, other).save(self.html)}")
+            return 0
+        path = self.out or shown.folder / "landscape.png"
+        ebm.landscape.show(shown.energy, data=shown.data, path=path)
         print(f"The picture is {path}")
         return 0
 

@@ -150,7 +150,10 @@ MISTAKES = [
     (("train", "k-means", "--encoder", "torch.nn:Identity"), r"encoder"),
     (("train", "simclr", "--batch-size", "0"), r"batch_size must be a whole number"),
     (("train", "simclr", "--learning-rate=-1"), r"[Ll]earning rate"),
-    (("landscape", "nowhere"), r"run must have a recipe, got nowhere"),
+    (
+        ("landscape", "nowhere"),
+        r"target must be a run's folder.*got nowhere",
+    ),
     (("landscape", "file.py:thing"), r"file must exist, got file.py"),
     (("frobnicate",), r"frobnicate.*train"),
     (("audit", "nothing"), r"module:name"),

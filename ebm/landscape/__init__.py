@@ -14,6 +14,7 @@ arrays and draws itself: `draw(view)` on new axes or on yours, `draw_surface` an
   `cross_correlation`, `covariance`, `spread`, `embedding_map`, `collapse_monitor`,
   `term_cosines`.
 - Training: `frames`, `energy_gap`.
+- To play with: `explorer`, a page of its own or a notebook widget.
 """
 
 from ebm.landscape.alignment_uniformity import AlignmentUniformity, alignment_uniformity
@@ -34,6 +35,7 @@ from ebm.landscape.draw_history import draw_history
 from ebm.landscape.embedding_map import EmbeddingMap, embedding_map
 from ebm.landscape.energy_gap import EnergyGap, energy_gap
 from ebm.landscape.energy_histograms import EnergyHistograms, energy_histograms
+from ebm.landscape.explorer import Explorer, explorer
 from ebm.landscape.field import Field, field
 from ebm.landscape.frames import Frames, frames
 from ebm.landscape.grid import Grid, grid
@@ -77,6 +79,7 @@ __all__ = [
     "EmbeddingMap",
     "EnergyGap",
     "EnergyHistograms",
+    "Explorer",
     "Field",
     "Frames",
     "Grid",
@@ -120,6 +123,7 @@ __all__ = [
     "embedding_map",
     "energy_gap",
     "energy_histograms",
+    "explorer",
     "field",
     "frames",
     "grid",

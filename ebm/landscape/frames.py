@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,16 @@ class Frames:
     def size(self) -> tuple[float, float]:
         """Room for a panel each."""
         return 2.9 * min(len(self.steps), PANELS) + 0.8, 3.6
+
+    def on(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> "Frames":
+        """Return the frames on another grid, linear in between, NaN outside their own."""
+        if np.array_equal(x, self.x) and np.array_equal(y, self.y):
+            return self
+        across = _linear(self.x, x)
+        up = _linear(self.y, y)
+        values = np.einsum("ja,fab,ib->fji", up, self.values, across)
+        box = (float(x[0]), float(x[-1])), (float(y[0]), float(y[-1]))
+        return replace(self, x=x, y=y, values=values, bounds=box)
 
     def draw_on(self, ax: Any) -> None:
         """Draw evenly spaced frames side by side."""
@@ -122,3 +132,16 @@ def frames(
     values = np.stack([g.values for g in found])
     first = found[0]
     return Frames(first.x, first.y, np.asarray(at), values, box, max(tops, default=1.0), dots)
+
+
+def _linear(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights of linear interpolation, (wanted, known), NaN outside."""
+    at = (wanted - known[0]) / (known[1] - known[0])
+    i = np.clip(np.floor(at).astype(int), 0, len(known) - 2)
+    weights = np.zeros((len(wanted), len(known)))
+    rows = np.arange(len(wanted))
+    weights[rows, i] = 1 - (at - i)
+    weights[rows, i + 1] = at - i
+    outside = (wanted < known[0] - 1e-9) | (wanted > known[-1] + 1e-9)
+    weights[outside] = np.nan
+    return weights

@@ -35,15 +35,28 @@ _FIELD = (
     (0.97, -0.005, -0.008),
 )
 
+# The same on dark paper, where wells glow: almost white, pale blue, blue, almost black.
+_NIGHT = (
+    (0.97, -0.020, -0.010),
+    (0.87, -0.050, -0.045),
+    (0.75, -0.055, -0.085),
+    (0.61, -0.045, -0.115),
+    (0.47, -0.028, -0.110),
+    (0.34, -0.012, -0.070),
+    (0.23, -0.004, -0.025),
+)
+
 
 def field() -> Any:
     """Return the color map of energies: dark where low, pale where high, gray where masked."""
     from matplotlib.colors import ListedColormap
 
-    at = np.linspace(0, 1, len(_FIELD))
-    anchors = np.array(_FIELD)
-    lab = np.stack([np.interp(np.linspace(0, 1, 512), at, anchors[:, i]) for i in range(3)], -1)
-    return ListedColormap(_rgb(lab), name="energy").with_extremes(bad=MASKED)
+    return ListedColormap(_between(_FIELD, 512), name="energy").with_extremes(bad=MASKED)
+
+
+def steps(count: int = 256, *, night: bool = False) -> Any:
+    """Return that many colors of the field from low to high, (count, 3) from 0 to 255."""
+    return (255 * _between(_NIGHT if night else _FIELD, count)).round().astype(np.uint8)
 
 
 def density() -> Any:
@@ -62,6 +75,12 @@ def signed() -> Any:
 def color(number: int) -> str:
     """Return a line color; they repeat."""
     return LINES[number % len(LINES)]
+
+
+def _between(anchors: Any, count: int) -> Any:
+    at, along = np.linspace(0, 1, len(anchors)), np.linspace(0, 1, count)
+    lab = [np.interp(along, at, [anchor[i] for anchor in anchors]) for i in range(3)]
+    return _rgb(np.stack(lab, -1))
 
 
 def _rgb(lab: Any) -> Any:

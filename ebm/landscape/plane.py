@@ -111,6 +111,27 @@ def plane(
     return Plane(x, y, values, box, low, high, masked, corners, positions, shaped)
 
 
+def spanning(examples: Tensor) -> Tensor:
+    """Return the first three examples that span a plane.
+
+    Raises:
+        ValueError: There are no such three.
+    """
+    flat = examples.flatten(1).double()
+    far = (flat - flat[0]).norm(dim=1) > 0
+    if bool(far.any()):
+        b = int(far.int().argmax())
+        u = (flat[b] - flat[0]) / (flat[b] - flat[0]).norm()
+        to_c = flat - flat[0]
+        off = (to_c - (to_c @ u)[:, None] * u).norm(dim=1) > 1e-5 * to_c.norm(dim=1)
+        if bool((off & far).any()):
+            return examples[torch.tensor([0, b, int((off & far).int().argmax())])]
+    raise ValueError(
+        f"data must hold three examples that span a plane, got {len(examples)} on a point or a "
+        "line. Pass more examples, or use ebm.landscape.profile(energy, a, b)."
+    )
+
+
 def _basis(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     to_b, to_c = (corners[1:] - corners[0]).reshape(2, -1)
     along = np.linalg.norm(to_b)

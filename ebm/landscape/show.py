@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ebm.energy import Energy
@@ -13,7 +12,7 @@ from ebm.landscape import canvas, palette
 from ebm.landscape.bounds import as_examples
 from ebm.landscape.draw import Landscape, draw
 from ebm.landscape.grid import grid
-from ebm.landscape.plane import plane
+from ebm.landscape.plane import plane, spanning
 from ebm.landscape.profile import profile
 
 DPI = 200
@@ -63,7 +62,7 @@ def show(
         landscape = profile(energy, a, b, resolution or 400, margin=0, given=given)
         ax = draw(landscape)
     else:
-        a, b, c = _corners(like)
+        a, b, c = spanning(like)
         landscape = plane(energy, a, b, c, resolution or 60, data=like, given=given)
         ax = draw(landscape)
     if title is not None:
@@ -81,24 +80,3 @@ def _range(bounds: Any, examples: Tensor) -> tuple[float, float]:
     low, high = float(examples.min()), float(examples.max())
     room = 0.2 * (high - low) or 1.0
     return low - room, high + room
-
-
-def _corners(examples: Tensor) -> Tensor:
-    """Return the first three examples that span a plane.
-
-    Raises:
-        ValueError: There are no such three.
-    """
-    flat = examples.flatten(1).double()
-    far = (flat - flat[0]).norm(dim=1) > 0
-    if bool(far.any()):
-        b = int(far.int().argmax())
-        u = (flat[b] - flat[0]) / (flat[b] - flat[0]).norm()
-        to_c = flat - flat[0]
-        off = (to_c - (to_c @ u)[:, None] * u).norm(dim=1) > 1e-5 * to_c.norm(dim=1)
-        if bool((off & far).any()):
-            return examples[torch.tensor([0, b, int((off & far).int().argmax())])]
-    raise ValueError(
-        f"data must hold three examples that span a plane, got {len(examples)} on a point or a "
-        "line. Pass more examples, or use ebm.landscape.profile(energy, a, b)."
-    )

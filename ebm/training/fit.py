@@ -62,7 +62,8 @@ def fit(
         fabric: A `lightning_fabric.Fabric`: device, precision, processes, loggers. The best
             device present, one process, if None.
         seed: Makes the run repeatable; drawn, and kept in the history, if None.
-        out: Folder for checkpoints, metrics.csv and run.json.
+        out: Folder for checkpoints, metrics.csv, run.json and, where the data are points of
+            the plane, the energy over training.
         resume: Go on from the last checkpoint in `out`, bit-exactly on a CPU; start if
             there is none.
         gradient_clip: Largest norm of the gradient.

@@ -4,7 +4,7 @@ import inspect
 import itertools
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +15,12 @@ from torch import Tensor
 from ebm import distributed
 from ebm.memory import Memory
 from ebm.method import Method
-from ebm.training import checkpoint, randomness
+from ebm.training import checkpoint, film, randomness
 from ebm.training.batches import Batch, Batches
 from ebm.training.compiler import compiled
 from ebm.training.divergence import CURE, Divergence, why
 from ebm.training.fault import Fault
+from ebm.training.film import Film
 from ebm.training.fingerprint import fingerprint
 from ebm.training.history import History
 from ebm.training.interruption import Interruption
@@ -72,6 +73,7 @@ class Loop:
         self.memories = [m for m in method.modules() if isinstance(m, Memory)]
         self.monitor = Monitor(method)
         self.after_step: Callable[[], None] = getattr(method, "after_step", _nothing)
+        self.film: Film | None = None
         self.place = (0, 0)
         self.saved_step = 0
         self.batch: Batch = ()
@@ -92,6 +94,7 @@ class Loop:
         if self.state is not None:
             self._restore_optimizer()
         first = self.method.step
+        self._roll(film.evenly(steps))
         with self._bar(first, steps) as bar, self._stopping_well():
             for step, batch in zip(range(first, steps), self._stream(), strict=False):
                 self.interruption.hold()
@@ -114,6 +117,7 @@ class Loop:
             )
         self.method.to(self.fabric.device)
         self._restore(None)
+        self._roll(range(passes + 1))
         before = float(self.history.total[-1]) if len(self.history) else math.inf
         tolerance = float(getattr(self.method, "tolerance", 0.0))
         with self._bar(self.method.step, passes) as bar, self._stopping_well():
@@ -203,6 +207,8 @@ class Loop:
             memory.commit()
         self.after_step()
         self.method.step, self.method.progress = step, step / steps
+        if self.film is not None:
+            self.film.record(step, last=step >= steps)
         bar.update()
         stopping = self.interruption.received is not None
         last = step >= steps
@@ -348,6 +354,14 @@ class Loop:
                 device=str(self.fabric.device),
                 processes=self.fabric.world_size,
             )
+
+    def _roll(self, schedule: Collection[int]) -> None:
+        """Keep the landscape over training, where the run has a folder and points for data."""
+        if self.run is not None:
+            folder = self.run.folder / film.FOLDER
+            self.film = Film.of(folder, self.method, self.batches.tensors, schedule)
+        if self.film is not None:
+            self.film.begin(self.method.step)
 
     def _bar(self, first: int, steps: int) -> Any:
         from tqdm import tqdm
