@@ -6,7 +6,7 @@ import pytest
 import table
 import torch
 
-from ebm import energies, terms
+from ebm import energies, terms, traits
 from ebm.testing import laws
 from ebm.testing.audit import judge, plan
 from ebm.testing.laws import methods, samplers
@@ -114,3 +114,45 @@ def test_the_table_has_every_exported_energy_and_term():
         if isinstance(getattr(package, name), type)
     } - {"Target", *table.ELSEWHERE}
     assert wanted <= found, f"add a row to tests/table.py for {sorted(wanted - found)}"
+
+
+SYMMETRIES = {
+    traits.BatchPermutation: 1,
+    traits.Rotation: 1,
+    traits.SignFlip: 1,
+    traits.DimensionPermutation: 1,
+    traits.Translation: 1,
+    traits.PositiveScale: 1,
+    traits.PerViewAffine: 1,
+    traits.PreventsCollapse: 1,
+    traits.ViewSwap: 2,
+    traits.PerViewRotation: 2,
+    traits.PerViewTranslation: 2,
+}
+"""What each term has to claim or to deny, from this many views on."""
+
+CANNOT_SAY = {
+    ("triplet", traits.ViewSwap),  # of two views
+    ("whitening", traits.PreventsCollapse),  # a collapsed batch is refused
+    ("instance_contrast", traits.PreventsCollapse),  # collapse is that of its memories too
+}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [row for row in table.TERMS if row.name != "vicreg" and not row.name.startswith("margin")],
+    ids=lambda row: row.name,
+)
+def test_every_symmetry_of_a_term_is_claimed_or_denied_with_a_counterexample(row):
+    subject = term_subject(row)
+    stated = {type(trait) for trait in subject.traits}
+    denied = {type(t.trait) for t in subject.traits if isinstance(t, traits.Not)}
+    for kind, least in SYMMETRIES.items():
+        if subject.views < least or (row.name, kind) in CANNOT_SAY:
+            continue
+        if kind is traits.BatchPermutation and traits.Random() in subject.traits:
+            continue
+        assert (kind in stated) != (kind in denied), kind.__name__
+    for trait in subject.traits:
+        if isinstance(trait, traits.Not):
+            assert trait.counterexample, f"{trait.trait} has no stored counterexample"

@@ -20,6 +20,7 @@ from ebm.traits import (
     PerViewRotation,
     PerViewTranslation,
     PositiveScale,
+    PreventsCollapse,
     Rotation,
     SignFlip,
     StopGradient,
@@ -58,6 +59,7 @@ class Distillation(Energy):
         Not(PerViewTranslation(), PAIR),
         Not(PositiveScale(), PAIR),
         Not(PerViewAffine(), PAIR),
+        Not(PreventsCollapse(), PAIR),
     )
 
     def __init__(self, *, temperature: float = 0.1, teacher_temperature: float = 0.04) -> None:

@@ -9,8 +9,23 @@ from torch.nn import functional
 from ebm import checks, distributed
 from ebm.energy import Energy
 from ebm.shapes import Energies, Scalar
+from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
-from ebm.traits import BatchPermutation, LowerBound
+from ebm.traits import (
+    BatchPermutation,
+    DimensionPermutation,
+    Homogeneous,
+    LowerBound,
+    Not,
+    PerViewAffine,
+    PerViewRotation,
+    PerViewTranslation,
+    PositiveScale,
+    Rotation,
+    SignFlip,
+    Translation,
+    ViewSwap,
+)
 
 
 class InstanceContrast(Energy):
@@ -30,7 +45,20 @@ class InstanceContrast(Energy):
         temperature: Divides every similarity.
     """
 
-    traits = (BatchPermutation(), LowerBound(0.0))
+    traits = (
+        BatchPermutation(),
+        Rotation(),
+        SignFlip(),
+        DimensionPermutation(),
+        PositiveScale(),
+        Homogeneous(0.0),
+        LowerBound(0.0),
+        Not(ViewSwap(), PAIR),
+        Not(PerViewRotation(), PAIR),
+        Not(Translation(), PAIR),
+        Not(PerViewTranslation(), PAIR),
+        Not(PerViewAffine(), PAIR),
+    )
 
     def __init__(self, examples: int, *, temperature: float = 0.07) -> None:
         super().__init__()

@@ -21,6 +21,7 @@ from ebm.traits import (
     PerViewRotation,
     PerViewTranslation,
     PositiveScale,
+    PreventsCollapse,
     Random,
     Reach,
     Rotation,
@@ -84,8 +85,9 @@ class Whitening(Energy):
 
     @property
     def traits(self) -> tuple[Trait, ...]:
-        """What is true of two views; invariance to scale needs eps = 0."""
+        """What is true of two views. Invariance to scale needs eps = 0, which refuses collapse."""
         exact = (PerViewAffine(), Homogeneous(0.0))
+        shrunk = (Not(PerViewAffine(), PLANE), Not(PreventsCollapse(), PLANE))
         return (
             Views(2),
             ViewSwap(),
@@ -95,7 +97,7 @@ class Whitening(Energy):
             LowerBound(0.0, attained=True),
             UpperBound(4.0, attained=True),
             BatchPermutation() if self.size is None else Random(),
-            *(exact if self.eps == 0 else (Not(PerViewAffine(), PLANE),)),
+            *(exact if self.eps == 0 else shrunk),
             Not(Rotation(), PLANE),
             Not(PerViewRotation(), PLANE),
             Not(DimensionPermutation(), PLANE),

@@ -16,7 +16,7 @@ from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from ebm import checks
-from ebm.testing.inputs import Input, View
+from ebm.testing.inputs import Input, Negatives, View
 
 Draw = Callable[..., Any]
 """What `st.composite` hands to its function."""
@@ -92,6 +92,8 @@ class Case:
     d: int = 0
     views: tuple[int, ...] = field(default=())
     """The places of the arguments that are views."""
+    negatives: tuple[int, ...] = field(default=())
+    """The places of those that are negatives, in the space of the views."""
 
     def generator(self) -> torch.Generator:
         """Return a fresh generator of this case."""
@@ -104,6 +106,14 @@ class Case:
             arguments[place] = view
         return tuple(arguments)
 
+    def everywhere(self, change: Callable[[Tensor], Tensor]) -> tuple[Tensor | float, ...]:
+        """Return the arguments with views and negatives changed alike: the whole space."""
+        places = (*self.views, *self.negatives)
+        return tuple(
+            change(a) if i in places and isinstance(a, Tensor) else a
+            for i, a in enumerate(self.arguments)
+        )
+
     @property
     def matrices(self) -> list[Tensor]:
         """The views among the arguments."""
@@ -111,16 +121,18 @@ class Case:
 
 
 def case(inputs: Sequence[Input], views: Sequence[Tensor], kind: str, seed: int) -> Case:
-    """Return the case that these inputs make of these views."""
+    """Return the case that these inputs make of these views, one for each or the first few."""
     generator = torch.Generator().manual_seed(seed + 1)
-    arguments: list[Tensor | float] = []
-    places: list[int] = []
-    for i, item in enumerate(inputs):
-        if isinstance(item, View):
-            places.append(i)
-        arguments.append(item.make(views[i], generator))
+    arguments = [
+        item.make(views[i] if i < len(views) else views[0], generator)
+        for i, item in enumerate(inputs)
+    ]
+    places, negatives = (
+        tuple(i for i, item in enumerate(inputs) if isinstance(item, sort))
+        for sort in (View, Negatives)
+    )
     n, d = views[0].shape
-    return Case(tuple(arguments), seed, kind, int(n), int(d), tuple(places))
+    return Case(tuple(arguments), seed, kind, int(n), int(d), places, negatives)
 
 
 def fixed(inputs: Sequence[Input], kind: str, n: int, d: int, seed: int) -> Case:

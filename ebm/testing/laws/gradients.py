@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ebm.testing.inputs import Negatives
 from ebm.testing.law import Vacuous, close, law
 from ebm.testing.laws.invariance import one_space
 from ebm.testing.strategies import Case
@@ -21,6 +22,12 @@ def _uncut(least: int = 1) -> Any:
         return one_space(least)(subject)
 
     return applies
+
+
+def _whole_space(subject: Subject) -> str | None:
+    if any(isinstance(item, Negatives) for item in subject.inputs):
+        return "its negatives are turned and shifted with the views"
+    return _uncut()(subject)
 
 
 def _two(subject: Subject) -> str | None:
@@ -81,7 +88,7 @@ def gradient_orthogonal_to_row(subject: Subject, case: Case, claim: Any) -> None
 
 
 @law(
-    applies=_uncut(),
+    applies=_whole_space,
     small=False,
     kinds=SMOOTH,
     least_dim=2,
@@ -101,7 +108,7 @@ def torque_vanishes(subject: Subject, case: Case, claim: Any) -> None:
 
 
 @law(
-    applies=_uncut(),
+    applies=_whole_space,
     small=False,
     kinds=SMOOTH,
     scale="sum of |gradient|, at least the loss's size",

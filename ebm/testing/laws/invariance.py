@@ -1,6 +1,6 @@
 """What leaves a value unchanged: one law for each trait of symmetry."""
 
-from collections.abc import Callable, Sequence
+import math
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from ebm.testing.strategies import Case
 from ebm.testing.subject import Subject
 from ebm.traits import Homogeneous
 
-Map = Callable[[Tensor, torch.Generator, int], Tensor]
+Arguments = tuple[Tensor | float, ...]
 
 
 def one_space(least: int = 1) -> Applies:
@@ -32,14 +32,13 @@ def one_space(least: int = 1) -> Applies:
 
 
 def invariant(
-    subject: Subject, case: Case, views: Sequence[Tensor], message: str, *, mean: bool = False
+    subject: Subject, case: Case, arguments: Arguments, message: str, *, mean: bool = False
 ) -> None:
-    """Raise a violation unless the views can take the place of the case's own.
+    """Raise a violation unless the arguments can take the place of the case's own.
 
     Raises:
         Violation: The value changes.
     """
-    arguments = case.replaced(views)
     before, after = subject.values(case.arguments), subject.values(arguments)
     if mean:
         before, after = before.mean(), after.mean()
@@ -57,15 +56,16 @@ def _two(subject: Subject) -> str | None:
 @law(applies=_two)
 def view_swap(subject: Subject, case: Case, claim: Any) -> None:
     """Exchanging the two views leaves the mean value unchanged."""
-    invariant(subject, case, case.matrices[::-1], "with the views exchanged", mean=True)
+    arguments = case.replaced(case.matrices[::-1])
+    invariant(subject, case, arguments, "with the views exchanged", mean=True)
 
 
 @law(applies=one_space(), least_dim=2)
 def rotation(subject: Subject, case: Case, claim: Any) -> None:
     """One orthogonal map applied to all views leaves the value unchanged."""
     turn = strategies.rotation(case.d, case.seed)
-    views = [m @ turn.T for m in case.matrices]
-    invariant(subject, case, views, f"with both views turned by {_brief(turn)}")
+    arguments = case.everywhere(lambda m: m @ turn.T)
+    invariant(subject, case, arguments, f"with all views turned by {_brief(turn)}")
 
 
 @law(applies=one_space(2), least_dim=2)
@@ -73,7 +73,8 @@ def per_view_rotation(subject: Subject, case: Case, claim: Any) -> None:
     """An orthogonal map of its own for each view leaves the value unchanged."""
     first, *rest = case.matrices
     turn = strategies.rotation(case.d, case.seed)
-    invariant(subject, case, [first @ turn.T, *rest], f"with one view turned by {_brief(turn)}")
+    arguments = case.replaced([first @ turn.T, *rest])
+    invariant(subject, case, arguments, f"with one view turned by {_brief(turn)}")
 
 
 @law(applies=one_space())
@@ -81,24 +82,25 @@ def sign_flip(subject: Subject, case: Case, claim: Any) -> None:
     """Flipping the sign of a dimension in all views leaves the value unchanged."""
     signs = torch.ones(case.d, dtype=torch.float64)
     signs[case.seed % case.d] = -1
-    views = [m * signs for m in case.matrices]
-    invariant(subject, case, views, f"with the sign of dimension {case.seed % case.d} flipped")
+    arguments = case.everywhere(lambda m: m * signs)
+    words = f"with the sign of dimension {case.seed % case.d} flipped"
+    invariant(subject, case, arguments, words)
 
 
 @law(applies=one_space(), least_dim=2)
 def dimension_permutation(subject: Subject, case: Case, claim: Any) -> None:
     """Reordering the dimensions of all views alike leaves the value unchanged."""
     order = strategies.permutation(case.d, case.seed)
-    views = [m[:, order] for m in case.matrices]
-    invariant(subject, case, views, f"with dimensions in the order {order.tolist()}")
+    arguments = case.everywhere(lambda m: m[..., order])
+    invariant(subject, case, arguments, f"with dimensions in the order {order.tolist()}")
 
 
 @law(applies=one_space())
 def translation(subject: Subject, case: Case, claim: Any) -> None:
     """Adding one vector to all examples of all views leaves the value unchanged."""
     shift = _shift(case)
-    views = [m + shift for m in case.matrices]
-    invariant(subject, case, views, f"with {_brief(shift)} added to every row")
+    arguments = case.everywhere(lambda m: m + shift)
+    invariant(subject, case, arguments, f"with {_brief(shift)} added to every row")
 
 
 @law(applies=one_space(2))
@@ -106,22 +108,27 @@ def per_view_translation(subject: Subject, case: Case, claim: Any) -> None:
     """Adding a vector of its own to each view leaves the value unchanged."""
     first, *rest = case.matrices
     shift = _shift(case)
-    invariant(subject, case, [first + shift, *rest], f"with {_brief(shift)} added to one view")
+    arguments = case.replaced([first + shift, *rest])
+    invariant(subject, case, arguments, f"with {_brief(shift)} added to one view")
 
 
 @law(applies=one_space(), conditions="factors between 1/e and e; no zero row")
 def positive_scale(subject: Subject, case: Case, claim: Any) -> None:
     """Multiplying each row by its own positive number leaves the value unchanged."""
     generator = case.generator()
-    views = []
-    for m in case.matrices:
-        factors = torch.empty(case.n, 1, dtype=torch.float64).uniform_(-1, 1, generator=generator)
+    first = [True]
+
+    def rescaled(m: Tensor) -> Tensor:
+        shape = (*m.shape[:-1], 1)
+        factors = torch.empty(shape, dtype=torch.float64).uniform_(-1, 1, generator=generator)
         if case.seed == 0:
-            factors = torch.zeros(case.n, 1, dtype=torch.float64)
-            factors[0] = 0.0 if views else torch.log(torch.tensor(2.0))
-        views.append(m * factors.exp())
+            factors = torch.zeros(shape, dtype=torch.float64)
+            factors[0] = math.log(2.0) if first.pop() else 0.0
+            first.append(False)
+        return m * factors.exp()
+
     words = "with the first row doubled" if case.seed == 0 else "with rows rescaled"
-    invariant(subject, case, views, words)
+    invariant(subject, case, case.everywhere(rescaled), words)
 
 
 @law(
