@@ -200,8 +200,8 @@ class ResizedCrop(Drawing):
 class ColorJitter(Drawing):
     """Changes brightness, contrast, saturation and hue, by factors drawn for each image.
 
-    The factors and the four changes are those of torchvision's ColorJitter; their order is
-    random, one for each batch. Saturation and hue leave images of one channel alone.
+    The factors and the four changes are those of torchvision's ColorJitter, and so is their
+    order, drawn for each image. Saturation and hue leave images of one channel alone.
 
     Args:
         brightness: The factor lies between 1 - brightness and 1 + brightness.
@@ -235,19 +235,32 @@ class ColorJitter(Drawing):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the changed images."""
-        brightness, contrast, saturation, hue = self.factors(x)
-        changes: list[View] = [
-            lambda x: (x * brightness).clamp(0, 1),
-            lambda x: _blend(x, _gray(x).mean((1, 2, 3), keepdim=True), contrast),
-            lambda x: _blend(x, _gray(x), saturation),
-            lambda x: _turn_hue(x, hue),
-        ]
-        place = self.generator.device if self.generator is not None else "cpu"
-        order = torch.rand(4, device=place, generator=self.generator).argsort().tolist()
-        for i in order:
-            if i < 2 or x.shape[1] == 3:
-                x = changes[i](x)
+        factors = self.factors(x)
+        changes = self._changes(x)
+        order = self.uniform(x, 0.0, 1.0, len(changes)).argsort(dim=1)
+        for place in range(len(changes)):
+            x = self._step(x, order[:, place], changes, factors)
         return x
+
+    def _changes(self, x: Tensor) -> list[int]:
+        """Return the changes that do something, by their place among the factors."""
+        sizes = (self.brightness, self.contrast, self.saturation, self.hue)
+        return [i for i, size in enumerate(sizes) if size > 0 and (i < 2 or x.shape[1] == 3)]
+
+    def _step(
+        self, x: Tensor, chosen: Tensor, changes: Sequence[int], factors: Sequence[Tensor]
+    ) -> Tensor:
+        """Return the images after one change each, the chosen one."""
+        if x.device.type != "cpu":  # there, looking for the rows would wait for the device
+            for i, change in enumerate(changes):
+                mine = (chosen == i).view(-1, 1, 1, 1)
+                x = torch.where(mine, _CHANGES[change](x, factors[change]), x)
+            return x
+        done = torch.empty_like(x)
+        for i, change in enumerate(changes):
+            rows = (chosen == i).nonzero().flatten()
+            done.index_copy_(0, rows, _CHANGES[change](x[rows], factors[change][rows]))
+        return done
 
 
 class Grayscale(nn.Module):
@@ -490,8 +503,6 @@ def multi_crop(
 ) -> MultiCrop:
     """Return two whole views and several small ones, as in SwAV.
 
-    DINO has eight, with shares (0.4, 1) and (0.05, 0.4).
-
     Reference: Caron et al., arXiv:2006.09882, section 3.2 and appendix A.
 
     Args:
@@ -505,6 +516,32 @@ def multi_crop(
     full = Recipe(size, scale=(whole[0], whole[1]), generator=generator)
     cut = Recipe(small, scale=(part[0], part[1]), generator=generator)
     return MultiCrop((full, 2), (cut, crops))
+
+
+def dino(
+    size: int, small: int, *, crops: int = 8, generator: torch.Generator | None = None
+) -> MultiCrop:
+    """Return DINO's two unlike whole views and several small ones.
+
+    The authors resize by cubic interpolation.
+
+    Reference: Caron et al., arXiv:2104.14294, section 3.1 and the authors' main_dino.py.
+
+    Args:
+        size: Height and width of the whole views.
+        small: Height and width of the small ones.
+        crops: Number of the small ones.
+        generator: Source of the draws.
+    """
+
+    def view(size: int, scale: tuple[float, float], blur: float, solarize: float = 0.0) -> Recipe:
+        jitter = (0.4, 0.4, 0.2, 0.1)
+        return Recipe(
+            size, scale=scale, jitter=jitter, blur=blur, solarize=solarize, generator=generator
+        )
+
+    first, second = view(size, (0.4, 1.0), 1.0), view(size, (0.4, 1.0), 0.1, 0.2)
+    return MultiCrop(first, second, (view(small, (0.05, 0.4), 0.5), crops))
 
 
 def pair(data: Tensor) -> Pair:
@@ -560,6 +597,18 @@ def _blend(x: Tensor, other: Tensor, share: Tensor) -> Tensor:
     return torch.lerp(other, x, share).clamp_(0, 1)
 
 
+def _brighten(x: Tensor, factor: Tensor) -> Tensor:
+    return (x * factor).clamp_(0, 1)
+
+
+def _contrast(x: Tensor, factor: Tensor) -> Tensor:
+    return _blend(x, _gray(x).mean((1, 2, 3), keepdim=True), factor)
+
+
+def _saturate(x: Tensor, factor: Tensor) -> Tensor:
+    return _blend(x, _gray(x), factor)
+
+
 def _turn_hue(x: Tensor, turn: Tensor) -> Tensor:
     """Return the pictures with hue + turn, in the HSV color space."""
     red, green, blue = x.unbind(1)
@@ -574,3 +623,7 @@ def _turn_hue(x: Tensor, turn: Tensor) -> Tensor:
     shares.append((hue - 4).abs_().neg_().add_(2))
     colors = torch.stack(shares, dim=1).clamp_(0, 1)
     return colors.mul_(chroma[:, None]).add_(least[:, None])
+
+
+_CHANGES = (_brighten, _contrast, _saturate, _turn_hue)
+"""What ColorJitter does with each of its factors."""

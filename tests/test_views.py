@@ -1,8 +1,11 @@
 """Views draw from the papers' distributions and change each example by its own draw."""
 
 import colorsys
+import itertools
 import math
 import random
+from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -134,6 +137,82 @@ def test_jitter_in_closed_form_and_its_range() -> None:
     assert views.ColorJitter(0.1, 0.1, 0.5, 0.5)(one).shape == one.shape
 
 
+def plain_changes(x: Tensor, factors: list[float]) -> list[Callable[[Tensor], Tensor]]:
+    """torchvision's four changes of one picture in [0, 1], written out."""
+    weights = torch.tensor([0.299, 0.587, 0.114], dtype=x.dtype).view(3, 1, 1)
+
+    def blend(x: Tensor, other: Tensor, factor: float) -> Tensor:
+        return (factor * x + (1 - factor) * other).clamp(0, 1)
+
+    def turned(x: Tensor) -> Tensor:
+        y = x.clone()
+        for row in range(x.shape[1]):
+            for column in range(x.shape[2]):
+                h, s, v = colorsys.rgb_to_hsv(*x[:, row, column].tolist())
+                turned = colorsys.hsv_to_rgb((h + factors[3]) % 1, s, v)
+                y[:, row, column] = torch.tensor(turned, dtype=x.dtype)
+        return y
+
+    return [
+        lambda x: blend(x, torch.zeros_like(x), factors[0]),
+        lambda x: blend(x, (x * weights).sum(0).mean(), factors[1]),
+        lambda x: blend(x, (x * weights).sum(0), factors[2]),
+        turned,
+    ]
+
+
+def test_jitter_makes_torchvisions_changes_in_an_order_for_each_image() -> None:
+    n = 240
+    x = pictures(n, 3, 1, 2).double()
+    ours = views.ColorJitter(0.8, 0.8, 0.8, 0.2, generator=seeded(4))(x)
+    factors = views.ColorJitter(0.8, 0.8, 0.8, 0.2, generator=seeded(4)).factors(x)
+    found = []
+    for i in range(n):
+        changes = plain_changes(x[i], [float(f[i]) for f in factors])
+        errors = {}
+        for order in itertools.permutations(range(4)):
+            y = x[i]
+            for change in order:
+                y = changes[change](y)
+            errors[order] = float((y - ours[i]).abs().max())
+        best = min(errors, key=errors.__getitem__)
+        assert errors[best] < 1e-6
+        found.append(best)
+    counts = Counter(found)  # each of the 24 orders about ten times
+    assert len(counts) == 24
+    assert max(counts.values()) < 30
+    two = pictures(64, 1)  # one channel: two changes alone
+    changed = views.ColorJitter(0.5, 0.5, 0.5, 0.5, generator=seeded(4))(two)
+    factors = views.ColorJitter(0.5, 0.5, 0.5, 0.5, generator=seeded(4)).factors(two)
+    bright = (two * factors[0]).clamp(0, 1)
+    first = (bright.mean((1, 2, 3), keepdim=True).lerp(bright, factors[1])).clamp(0, 1)
+    share = (changed - first).abs().amax((1, 2, 3)) < 1e-6
+    assert 16 < int(share.sum()) < 48
+
+
+def test_a_box_that_never_fits_is_torchvisions_centered_one() -> None:
+    wide = views.ResizedCrop(8, scale=(1.0, 1.0)).boxes(torch.empty(2, 1, 12, 60))
+    assert wide.tolist() == [[0, 22, 12, 16]] * 2
+    high = views.ResizedCrop(8, scale=(1.0, 1.0)).boxes(torch.empty(2, 1, 60, 12))
+    assert high.tolist() == [[22, 0, 16, 12]] * 2
+
+
+def test_blur_and_solarization_have_the_papers_numbers() -> None:
+    blur = views.Blur()
+    drawn = blur.uniform(torch.empty(20_000), 0.1, 2.0)
+    asked = []
+    blur.uniform = lambda x, *range_: asked.append(range_) or drawn[: len(x)]  # pyright: ignore
+    kernels = blur(torch.eye(32).expand(4, 1, 32, 32))
+    assert asked == [(0.1, 2.0)]
+    assert int((kernels[0, 0, 16] != 0).sum()) <= 5  # 3 x 3 at 32 pixels, about a tenth
+    ranks = torch.arange(1, 20_001) / 20_000
+    uniform = (drawn.sort().values - 0.1) / 1.9
+    assert float((uniform - ranks).abs().max()) < 2.7 / math.sqrt(20_000)
+    bytes_ = torch.arange(256.0).view(1, 1, 16, 16) / 255
+    expected = torch.where(bytes_ * 255 >= 128, 1 - bytes_, bytes_)  # PIL's threshold
+    assert torch.equal(views.Solarize()(bytes_), expected)
+
+
 def test_blur_is_a_gaussian_with_mirrored_edges() -> None:
     x = pictures(3, 2, 30, 31)
     sigma = torch.tensor([0.1, 0.7, 2.0])
@@ -194,6 +273,8 @@ def test_several_views_let_the_rest_of_the_batch_pass() -> None:
     crops = views.multi_crop(12, 6, crops=3, generator=seeded())(x, indices)
     assert [tuple(c.shape[1:]) for c in crops[:-1]] == [(3, 12, 12)] * 2 + [(3, 6, 6)] * 3
     assert crops[-1] is indices
+    crops = views.dino(12, 6, crops=2, generator=seeded())(x, indices)
+    assert [c.shape[-1] for c in crops[:-1]] == [12, 12, 6, 6]
     assert len(views.Single(views.Flip())(x, indices)) == 2
     assert views.Patch(views.Noise(1.0))(x).shape == (4, 1, 3, 12, 12)
     assert all(len(views.pair(d)(d)) == 2 for d in (x, torch.randn(5, 2)))
@@ -201,7 +282,7 @@ def test_several_views_let_the_rest_of_the_batch_pass() -> None:
 
 def test_recipes_stay_in_range() -> None:
     x = pictures(200)
-    for recipe in (views.Recipe.simclr(12), views.byol(12).other):
+    for recipe in (views.Recipe.simclr(12), views.byol(12).other, views.dino(12, 6).views[1]):
         y = recipe(x)
         assert bool(y.isfinite().all())
         assert float(y.min()) > -1e-5
