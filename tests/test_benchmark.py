@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ebm import benchmark, recipe
-from ebm.benchmark import embeddings, terms
+from ebm.benchmark import embeddings, terms, transfer
 from ebm.benchmark.memory import peak
 
 MEGABYTE = 2**18
@@ -179,3 +179,35 @@ def test_quick_terms_agree_and_save_memory():
     assert all(row.memory_ratio < 0.5 for row in rows if row.loss != "NT-Xent")
     assert rows[-1].plain_seconds is None
     assert rows[-1].ours_megabytes < 32
+
+
+def test_transfer_measures_each_start_at_each_share(monkeypatch, capsys):
+    def measured(start, seed, encoder, *others):
+        for share in transfer.SHARES:
+            yield transfer.Row(start, seed, share, round(share * 1000), 0.5, 0.25 + seed / 2)
+
+    seen = []
+    monkeypatch.setattr(transfer, "_measured", measured)
+    monkeypatch.setattr(embeddings, "trained", lambda start, *others: seen.append(start))
+    rows = list(transfer.run(quick=True, seeds=2))
+    assert seen == [start for start in transfer.STARTS if start != transfer.SCRATCH] * 2
+    assert len(rows) == 2 * 3 * len(transfer.STARTS)
+    monkeypatch.setattr(transfer, "_measured", lambda *_: pytest.fail("measured again"))
+    assert list(transfer.run(quick=True, seeds=2, done=rows)) == rows
+    transfer.print_table(rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["from", "scratch", *["|", "50.0", "50.0"] * 3, "2"]
+    with pytest.raises(ValueError, match=r"preset must be one of .*large.*, got 'huge'"):
+        next(transfer.run(preset="huge"))
+
+
+@pytest.mark.slow
+def test_labels_of_a_larger_share_help_and_the_encoder_stays(tmp_path):
+    rows = list(transfer.run(quick=True))
+    assert [row.labels for row in rows[:3]] == [14, 144, 1437]
+    for start in transfer.STARTS:
+        own = [row for row in rows if row.start == start]
+        assert own[0].probe < own[1].probe < own[2].probe
+    by_start = {(row.start, row.share): row for row in rows}
+    tuned = [by_start[start, 1.0].fine_tuned for start in (transfer.SCRATCH, "SimCLR")]
+    assert tuned[1] > tuned[0] + 0.1

@@ -145,7 +145,9 @@ PIXELS, UNTRAINED = "raw pixels", "untrained"
 
 PRESETS = {
     "quick": Budget(1_437, 15, 128, lambda channels: networks.ConvNet(channels, 32, widths=(16,))),
-    "small": Budget(20_000, 1_000, 256, lambda channels: networks.ConvNet(channels, 128)),
+    "small": Budget(
+        10_000, 300, 256, lambda channels: networks.ConvNet(channels, 128, widths=(16, 32))
+    ),
     "large": Budget(60_000, 20_000, 512, networks.ResNet18),
 }
 SETS = {
@@ -189,11 +191,7 @@ def run(
     budget = PRESETS[preset]
     train, test = (SETS[data](split) for split in ("train", "test"))
     train = Images(train.images[: budget.examples], train.labels[: budget.examples])
-    view = nn.Sequential(
-        views.ResizedCrop(train.images.shape[-1], scale=(0.3, 1.0)),
-        views.Flip(0.0 if data in WRITTEN else 0.5),
-        views.ColorJitter(0.4, 0.4, 0.0, 0.0),
-    )
+    view = common_view(data, train.images.shape[-1])
     found = {(row.method, row.seed): row for row in done}
     for seed in range(seeds):
         for name in (PIXELS, UNTRAINED, *TASKS):
@@ -201,6 +199,37 @@ def run(
                 continue
             known = found.get((name, seed))
             yield known or _measured(name, seed, budget, view, train, test)
+
+
+def common_view(data: str, size: int) -> nn.Sequential:
+    """Return the view that all methods share, of pictures of this size."""
+    return nn.Sequential(
+        views.ResizedCrop(size, scale=(0.3, 1.0)),
+        views.Flip(0.0 if data in WRITTEN else 0.5),
+        views.ColorJitter(0.4, 0.4, 0.0, 0.0),
+    )
+
+
+def trained(
+    name: str, encoder: nn.Module, budget: Budget, view: nn.Sequential, train: Images, seed: int
+) -> tuple[Method, Any, Views]:
+    """Return a method after training in the budget, its data, and its views of a batch."""
+    task = TASKS[name]
+    data, _ = task.kind.example_inputs(tuple(train))
+    method = task.kind.example(data, encoder=encoder, **task.hyper)
+    of_batch = task.views(view, train.images.shape[-1])
+    fit(
+        method,
+        data,
+        steps=budget.steps,
+        batch_size=budget.batch_size,
+        views=of_batch,
+        optimizer=lambda m: torch.optim.Adam(
+            [p for p in m.parameters() if p.requires_grad], lr=task.learning_rate
+        ),
+        seed=seed,
+    )
+    return method, data, of_batch
 
 
 def print_table(rows: Sequence[Row]) -> None:
@@ -237,22 +266,8 @@ def _measured(
             return Row(name, seed, *_worth(nn.Flatten(), train, test), 0, 0.0, 0.0)
         if name == UNTRAINED:
             return Row(name, seed, *_worth(encoder, train, test), 0, 0.0, 0.0)
-        task = TASKS[name]
-        data, _ = task.kind.example_inputs(tuple(train))
-        method = task.kind.example(data, encoder=encoder, **task.hyper)
-        of_batch = task.views(view, train.images.shape[-1])
         start = time.perf_counter()
-        fit(
-            method,
-            data,
-            steps=budget.steps,
-            batch_size=budget.batch_size,
-            views=of_batch,
-            optimizer=lambda m: torch.optim.Adam(
-                [p for p in m.parameters() if p.requires_grad], lr=task.learning_rate
-            ),
-            seed=seed,
-        )
+        method, data, of_batch = trained(name, encoder, budget, view, train, seed)
         seconds = (time.perf_counter() - start) / budget.steps
         worth = _worth(method, train, test)
         several = data if isinstance(data, tuple) else (data,)
@@ -269,7 +284,7 @@ def _step(method: Method, batch: tuple[Tensor, ...]) -> None:
 
 def _worth(network: nn.Module, train: Images, test: Images) -> tuple[float, float, float]:
     """Return the accuracy of k-NN and of the linear probe, and the rank."""
-    fitted, asked = (_features(network, x) for x in (train.images, test.images))
+    fitted, asked = (features(network, x) for x in (train.images, test.images))
     labels, answers = (y.to(fitted.device) for y in (train.labels, test.labels))
     knn = evaluation.knn_accuracy(fitted, labels, asked, answers)
     linear = evaluation.linear_accuracy(fitted, labels, asked, answers)
@@ -277,7 +292,8 @@ def _worth(network: nn.Module, train: Images, test: Images) -> tuple[float, floa
 
 
 @torch.no_grad()
-def _features(network: nn.Module, images: Tensor) -> Tensor:
+def features(network: nn.Module, images: Tensor) -> Tensor:
+    """Return the representations of many pictures, in evaluation mode."""
     device = next((p.device for p in network.parameters()), images.device)
     encode = getattr(network, "encode", network)
     with evaluating(network):
