@@ -140,6 +140,13 @@ class CollapseValue(Trait):
 
 
 @dataclass(frozen=True)
+class UndecidedValue(Trait):
+    """The mean value when all entries of all views are equal: no output is preferred."""
+
+    value: Number
+
+
+@dataclass(frozen=True)
 class Not(Trait):
     """The opposite of a trait, proven by stored inputs on which the trait fails."""
 
@@ -179,9 +186,10 @@ def _added(summands: Sequence[tuple[float, Sequence[Trait]]]) -> Iterator[Trait]
         if len(present) == len(bounds):
             attained = len(present) == 1 and present[0][1].attained
             yield kind(_weighted([(w, b.value) for w, b in present]), attained)
-    values = [(w, find(traits, CollapseValue)) for w, traits in summands]
-    if all(value is not None for _, value in values):
-        yield CollapseValue(_weighted([(w, v.value) for w, v in values if v is not None]))
+    for kind in (CollapseValue, UndecidedValue):
+        values = [(w, find(traits, kind)) for w, traits in summands]
+        if all(value is not None for _, value in values):
+            yield kind(_weighted([(w, v.value) for w, v in values if v is not None]))
 
 
 def _weighted(numbers: Sequence[tuple[float, Number]]) -> Number:
@@ -190,4 +198,4 @@ def _weighted(numbers: Sequence[tuple[float, Number]]) -> Number:
     return lambda n, d: sum(weight * evaluate(number, n, d) for weight, number in numbers)
 
 
-_NUMBERS = LowerBound | UpperBound | CollapseValue
+_NUMBERS = LowerBound | UpperBound | CollapseValue | UndecidedValue

@@ -39,8 +39,10 @@ from ebm.traits import (
     Rotation,
     ShiftInvariance,
     SignFlip,
+    StopGradient,
     Trait,
     Translation,
+    UndecidedValue,
     UpperBound,
     Views,
     ViewSwap,
@@ -546,6 +548,26 @@ def another_normalization(x: Tensor, y: Tensor) -> Tensor:
 def mean_over_no_pairs(x: Tensor, y: Tensor) -> Tensor:
     chosen = (x - y).square().sum(1)
     return chosen[chosen > 1.0].mean()
+
+
+DINO: tuple[Trait, ...] = (
+    Views(2),
+    DimensionPermutation(),
+    LowerBound(0.0),
+    StopGradient(),
+    UndecidedValue(lambda n, d: math.log(d)),
+)
+
+
+@loss(DINO, right=True)
+def distilled(x: Tensor, y: Tensor) -> Tensor:
+    return -((y.detach() / 0.04).softmax(1) * (x / 0.1).log_softmax(1)).sum(1).mean()
+
+
+# The mean over the outputs in place of their sum: a loss that is never stuck at log K.
+@loss(DINO)
+def averaged_over_outputs(x: Tensor, y: Tensor) -> Tensor:
+    return -((y.detach() / 0.04).softmax(1) * (x / 0.1).log_softmax(1)).mean()
 
 
 DISTANCE: tuple[Trait, ...] = (

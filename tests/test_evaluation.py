@@ -156,3 +156,13 @@ def test_collapse_is_said_in_words() -> None:
     few = evaluation.collapse(None, line)
     assert few.dimensional
     assert "collapsed onto a few dimensions" in str(few)
+
+
+def test_a_loss_of_scores_is_stuck_where_nothing_is_preferred() -> None:
+    scores = torch.randn(64, 12, generator=torch.Generator().manual_seed(0)).tanh()
+    for loss in (terms.Distillation(), terms.SwappedPrediction(), 2 * terms.Distillation()):
+        undecided = evaluation.collapse(loss, torch.full((64, 12), 0.3), torch.full((64, 12), 0.3))
+        (name,) = undecided.stuck
+        assert undecided.terms[name] == pytest.approx((math.log(12), math.log(12)))
+        assert "2.485 stands at its collapse value 2.485" in str(undecided)
+        assert evaluation.collapse(loss, scores, scores).stuck == []

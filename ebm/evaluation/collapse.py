@@ -9,7 +9,7 @@ from ebm import checks
 from ebm.energy import Energy, Sum
 from ebm.evaluation.spectrum import rank_me
 from ebm.evaluation.sphere import mean_cosine, sphere_deviation
-from ebm.traits import CollapseValue, evaluate, find
+from ebm.traits import CollapseValue, UndecidedValue, evaluate, find
 
 NEAR = 0.02
 """How near to its collapse value a term is at it, in units of that value or of 1."""
@@ -74,11 +74,13 @@ class Collapse:
 def collapse(objective: Energy | None, x: Tensor, *others: Tensor) -> Collapse:
     """Return how near embeddings are to collapse, and each term to its collapse value.
 
+    For losses of scores, such as DINO's and SwAV's, that is the value of undecided outputs.
+
     Args:
         objective: The energy of the embeddings that is minimized, or None. The parts of a
             sum are compared one by one, unweighted.
-        x: Embeddings of the first view, (n, dim).
-        others: Embeddings of the other views.
+        x: Embeddings of the first view, (n, dim), or its scores where the loss takes those.
+        others: The same of the other views.
 
     Raises:
         ValueError: The embeddings are no matrices of one shape with 2 rows or more.
@@ -88,8 +90,10 @@ def collapse(objective: Energy | None, x: Tensor, *others: Tensor) -> Collapse:
     parts = objective.summands if isinstance(objective, Sum) else [(1.0, objective)]
     compared: dict[str, tuple[float, float]] = {}
     for _, term in parts:
-        stated = find(term.traits, CollapseValue) if term is not None else None
-        if term is not None and stated is not None:
+        if term is None:
+            continue
+        stated = find(term.traits, CollapseValue) or find(term.traits, UndecidedValue)
+        if stated is not None:
             value = float(term(x, *others).mean())
             compared[term.name] = (value, evaluate(stated.value, n, dim))
     return Collapse(sphere_deviation(x), rank_me(x), dim, mean_cosine(x), compared)

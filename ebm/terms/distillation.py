@@ -1,5 +1,6 @@
 """Distillation: the student predicts the centered, sharpened output of a teacher."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -25,6 +26,7 @@ from ebm.traits import (
     SignFlip,
     StopGradient,
     Translation,
+    UndecidedValue,
     Views,
     ViewSwap,
 )
@@ -50,6 +52,7 @@ class Distillation(Energy):
         BatchPermutation(),
         DimensionPermutation(),
         LowerBound(0.0),
+        UndecidedValue(lambda n, d: math.log(d)),
         StopGradient(),
         Not(ViewSwap(), PAIR),
         Not(Rotation(), PAIR),

@@ -1,5 +1,6 @@
 """Swapped prediction: each view predicts the other's assignment to prototypes."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -27,6 +28,7 @@ from ebm.traits import (
     SignFlip,
     StopGradient,
     Translation,
+    UndecidedValue,
     Views,
     ViewSwap,
 )
@@ -57,6 +59,7 @@ class SwappedPrediction(Energy):
         ViewSwap(),
         DimensionPermutation(),
         LowerBound(0.0),
+        UndecidedValue(lambda n, d: math.log(d)),
         PreventsCollapse(),
         StopGradient(),
         Not(Rotation(), PAIR),

@@ -2,7 +2,7 @@
 
 swap, rotation, scale          symmetries; a `no-` before it claims the opposite
 lower-bound=0, homogeneous=2   traits with a number
-collapse=log(n)                a formula of the batch size n and the dimension d
+collapse=log(n), undecided=log(d)   a formula of the batch size n and the dimension d
 """
 
 import ast
@@ -38,6 +38,7 @@ NUMBERS: dict[str, Callable[[Number], Trait]] = {
     "lower-bound": traits.LowerBound,
     "upper-bound": traits.UpperBound,
     "collapse": traits.CollapseValue,
+    "undecided": traits.UndecidedValue,
     "homogeneous": lambda number: traits.Homogeneous(traits.evaluate(number, 0, 0)),
 }
 """The claims that carry a number, or a formula of n and d."""

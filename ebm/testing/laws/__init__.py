@@ -15,7 +15,13 @@ from ebm.testing.laws import (
     precision,
     universal,
 )
-from ebm.testing.laws.bounds import bound_attained, collapse_value, lower_bound, upper_bound
+from ebm.testing.laws.bounds import (
+    bound_attained,
+    collapse_value,
+    lower_bound,
+    undecided_value,
+    upper_bound,
+)
 from ebm.testing.laws.bounds import prevents_collapse as prevents_collapse
 from ebm.testing.laws.configurations import batch_independence as batch_independence
 from ebm.testing.laws.precision import compiled as compiled
@@ -57,6 +63,7 @@ _OF: dict[type[Trait], tuple[Law, ...]] = {
     traits.LowerBound: (lower_bound,),
     traits.UpperBound: (upper_bound,),
     traits.CollapseValue: (collapse_value,),
+    traits.UndecidedValue: (undecided_value,),
 }
 
 OBSERVED: tuple[Trait, ...] = (

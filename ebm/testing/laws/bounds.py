@@ -160,6 +160,27 @@ def collapse_value(subject: Subject, case: Case, claim: Any) -> None:
     close(subject, value, torch.tensor(expected, dtype=torch.float64), scale, message, arguments)
 
 
+@law(
+    applies=_only_views,
+    kinds=("gaussian",),
+    small=False,
+    conditions="all entries of all views are one number",
+    scale="the loss at normal inputs and at the undecided batch",
+)
+def undecided_value(subject: Subject, case: Case, claim: Any) -> None:
+    """A batch whose entries are all one number costs exactly the stated number."""
+    entry = (1.0, -2.0, 0.5)[case.seed % 3]
+    arguments = case.replaced([torch.full_like(m, entry) for m in case.matrices])
+    value = subject.loss(arguments).detach()
+    expected = _number(claim, case)
+    scale = subject.magnitude(arguments) + abs(expected)
+    message = (
+        f"all entries equal in {case.n} rows of {case.d} cost {float(value):.6g}, "
+        f"not {expected:.6g}."
+    )
+    close(subject, value, torch.tensor(expected, dtype=torch.float64), scale, message, arguments)
+
+
 def _collapsible(subject: Subject) -> str | None:
     return _only_views(subject)
 
@@ -208,4 +229,11 @@ def _number(claim: Any, case: Case) -> float:
     return traits.evaluate(getattr(claim, "value", 0.0), case.n, case.d)
 
 
-LAWS = (lower_bound, upper_bound, bound_attained, collapse_value, prevents_collapse)
+LAWS = (
+    lower_bound,
+    upper_bound,
+    bound_attained,
+    collapse_value,
+    undecided_value,
+    prevents_collapse,
+)
