@@ -71,7 +71,7 @@ class Train:
         recipe = Recipe(name_of(kind), self.data, _hyper(self, kind), self.encoder, self.seed)
         out = self.out or Path("runs") / f"{recipe.method}-{Path(self.data).name.replace(':', '-')}"
         if self.resume and (out / "run.json").exists() and self.encoder is None:
-            _same(Recipe.read(out), recipe)
+            _same(Recipe.stored(out), recipe)
         Run(out, resume=self.resume).describe(recipe=recipe.write())
         method, data, views = recipe.build()
         fabric = _fabric(Fabric, self.device, self.precision)

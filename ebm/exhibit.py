@@ -79,7 +79,7 @@ def find(target: str, data: str | None = None) -> Exhibit:
     path = Path(target)
     examples = None if data is None else first_tensor(load_data(data))
     if path.is_dir() or path.suffix == ".pt":
-        return _of_run(path, examples)
+        return _of_run(path, examples, data)
     if ":" in target:
         energy = ebm.as_energy(targets.load(target))
         shown = None if examples is None else examples[:SHOWN]
@@ -90,13 +90,13 @@ def find(target: str, data: str | None = None) -> Exhibit:
     )
 
 
-def _of_run(path: Path, data: Tensor | None) -> Exhibit:
+def _of_run(path: Path, data: Tensor | None, named: str | None) -> Exhibit:
     """Return the last energy of a run, or that of one of its checkpoints."""
     above = [path, *path.parents[:2]]
     folder = next((place for place in above if (place / "run.json").exists()), above[-1])
     if path.suffix == ".pt" and not path.exists():
         raise FileNotFoundError(f"path must exist, got {path}. Look in {path.parent}.")
-    recipe = Recipe.read(folder)
+    recipe = Recipe.read(folder, named)
     method, raw, _ = recipe.build()
     ebm.load(path, into=method)
     examples = first_tensor(raw)[:SHOWN] if data is None else data[:SHOWN]

@@ -50,7 +50,7 @@ class Recipe:
         try:
             inspect.signature(kind.example).bind(data, **given)
             return kind.example(data, **given), data, views
-        except TypeError as error:
+        except (TypeError, RuntimeError, MemoryError, OverflowError) as error:
             raise ValueError(
                 f"{kind.__name__} must take these hyper-parameters, got {sorted(given)} "
                 f"({error}). See ebm train {name_of(kind)} --help."
@@ -61,24 +61,48 @@ class Recipe:
         return asdict(self)
 
     @classmethod
-    def read(cls, folder: Path) -> "Recipe":
-        """Return the recipe of a run that the command line made.
+    def stored(cls, folder: Path) -> "Recipe":
+        """Return the recipe in a run's folder, as it stands there: compare it, do not build it.
 
         Raises:
-            ValueError: There is none, or it names code: nothing in a file is executed.
+            ValueError: There is none.
         """
         try:
             recipe = cls(**json.loads((folder / "run.json").read_text())["recipe"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            kinds = (
+                (recipe.method, str),
+                (recipe.data, str),
+                (recipe.hyper, dict),
+                (recipe.seed, int),
+            )
+            if not all(isinstance(value, kind) for value, kind in kinds):
+                raise TypeError("a name, an object or a number is of another kind")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(
                 f"run must have a recipe, got {folder} without a readable one in run.json. "
                 "Load runs made in Python with ebm.load(path, into=method)."
             ) from error
-        values = (recipe.method, recipe.data, *recipe.hyper.values())
+        return recipe
+
+    @classmethod
+    def read(cls, folder: Path, data: str | None = None) -> "Recipe":
+        """Return the recipe of a run that the command line made, safe to build.
+
+        Args:
+            folder: The run's folder.
+            data: What the user names as data: what the recipe names too is trusted then.
+
+        Raises:
+            ValueError: There is none, or it names code, or files outside of the folder.
+        """
+        recipe = cls.stored(folder)
+        values = (recipe.method, *recipe.hyper.values())
         plain = all(isinstance(v, (*SIMPLE, list, types.NoneType)) for v in values)
-        if not plain or recipe.encoder is not None or ":" in str(recipe.data):
+        known = recipe.data == data or _ours(recipe.data, folder)
+        if not (plain and known) or recipe.encoder is not None or ":" in recipe.data:
             raise ValueError(
-                f"recipe must name only what the project ships, got {recipe}. Build the "
+                f"recipe must name only what the project ships or the run's folder holds, got "
+                f"{recipe}. Name files of your own with --data {recipe.data!r}, or build the "
                 "method in Python and load it with ebm.load(path, into=method)."
             )
         return recipe
@@ -179,6 +203,17 @@ def _importing_from(folder: Path) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(str(folder))
+
+
+def _ours(data: str, folder: Path) -> bool:
+    """Return whether data are a set that is shipped, or lie in a folder."""
+    if _plain(data) in map(_plain, toy_data.names()):
+        return True
+    return ":" not in data and "\0" not in data and _within(Path(data), folder)
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return path.exists() and path.resolve().is_relative_to(folder.resolve())
 
 
 def _plain(name: str) -> str:

@@ -43,3 +43,11 @@ def untyped():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what tests say they counted: `record_property("says", words)`."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, words in report.user_properties:
+            if name == "says":
+                terminalreporter.write_line(f"{report.nodeid.split('::')[-1]}: {words}")

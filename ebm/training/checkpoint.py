@@ -18,6 +18,7 @@ from ebm.training.atomic import atomically
 
 FORMAT = 2
 FIELDS: dict[str, type] = {
+    "format": int,
     "name": str,
     "step": int,
     "place": list,
@@ -31,7 +32,7 @@ FIELDS: dict[str, type] = {
     "precision": dict,
     "fingerprint": dict,
 }
-"""What a checkpoint holds besides its format."""
+"""What a checkpoint holds."""
 
 
 def write(folder: Path, state: dict[str, Any]) -> Path:
@@ -102,7 +103,7 @@ def read(path: Path) -> dict[str, Any]:
             f"checkpoint must be whole and hold only tensors and numbers, got {path} "
             f"({reason[:120]}). Delete it to use the one before it."
         ) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT or not _complete(state):
+    if not isinstance(state, dict) or not _complete(state):
         raise ValueError(
             f"checkpoint must be one that ebm.fit wrote, in format {FORMAT}, got {path}. "
             "Load other files with torch.load."
@@ -147,7 +148,8 @@ def _complete(state: dict[str, Any]) -> bool:
     typed = all(type(state.get(name)) is kind for name, kind in FIELDS.items())
     return (
         typed
-        and state["step"] >= 0
+        and state["format"] == FORMAT
+        and 0 <= state["step"] < 2**63
         and len(state["place"]) == 2
         and all(type(count) is int and count >= 0 for count in state["place"])
         and all(isinstance(value, Tensor) for value in state["method"].values())

@@ -27,8 +27,8 @@ class Divergence(RuntimeError):
         )
 
 
-def why(batch: Sequence[Tensor]) -> str:
-    """Return what is to be done: about the batch if it is not finite itself, else the run."""
+def why(batch: Sequence[Tensor], state: dict[str, Tensor]) -> str:
+    """Return what is to be done: about the batch or the state if not finite, else the run."""
     for i, x in enumerate(batch):
         rows = (~x.isfinite()).flatten(1).any(1) if x.ndim > 1 else ~x.isfinite()
         if bad := int(rows.sum()):
@@ -36,4 +36,7 @@ def why(batch: Sequence[Tensor]) -> str:
                 f"The batch holds NaN or infinity in {bad} of {len(x)} rows of tensor {i}: "
                 "remove or impute them in the data."
             )
+    for name, value in state.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            return f"{name} was not finite before: look at what wrote it, and its data. {CURE}"
     return CURE

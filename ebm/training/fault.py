@@ -8,6 +8,10 @@ class Fault(RuntimeError):
     """
 
 
+class DiskFault(Fault):
+    """The disk did not take what a run writes: a checkpoint would not help."""
+
+
 def reason(error: BaseException) -> str:
     """Return an error in one line."""
     said = " ".join(str(error).split())

@@ -19,7 +19,7 @@ from ebm.training import checkpoint, film, randomness
 from ebm.training.batches import Batch, Batches
 from ebm.training.compiler import compiled
 from ebm.training.divergence import CURE, Divergence, why
-from ebm.training.fault import Fault
+from ebm.training.fault import DiskFault, Fault
 from ebm.training.film import Film
 from ebm.training.fingerprint import fingerprint
 from ebm.training.history import History
@@ -207,8 +207,9 @@ class Loop:
             memory.commit()
         self.after_step()
         self.method.step, self.method.progress = step, step / steps
-        if self.film is not None:
-            self.film.record(step, last=step >= steps)
+        if self.film is not None and self.run is not None:
+            with self.run.disk("a frame"):
+                self.film.record(step, last=step >= steps)
         bar.update()
         stopping = self.interruption.received is not None
         last = step >= steps
@@ -277,7 +278,8 @@ class Loop:
         for name, value in row.items():
             if not math.isfinite(value):
                 others = ", ".join(f"{k}={v:.4g}" for k, v in row.items())
-                raise Divergence(step, name, value, others, why(self.batch), self._saved)
+                cure = why(self.batch, self.method.state_dict())
+                raise Divergence(step, name, value, others, cure, self._saved)
 
     def _save(self) -> None:
         """Write a checkpoint, if something was done since the last one."""
@@ -359,9 +361,11 @@ class Loop:
         """Keep the landscape over training, where the run has a folder and points for data."""
         if self.run is not None:
             folder = self.run.folder / film.FOLDER
+            checkpoint.refuse_escape(folder, self.run.folder)
             self.film = Film.of(folder, self.method, self.batches.tensors, schedule)
-        if self.film is not None:
-            self.film.begin(self.method.step)
+            if self.film is not None:
+                with self.run.disk("a frame"):
+                    self.film.begin(self.method.step)
 
     def _bar(self, first: int, steps: int) -> Any:
         from tqdm import tqdm
@@ -396,7 +400,7 @@ def _sum(means: dict[str, Tensor]) -> Tensor:
 def _fault(error: BaseException) -> str | None:
     """Return what failed, if it was the data or a loader's worker."""
     if isinstance(error, Fault):
-        return None if isinstance(error.__cause__, OSError) else str(error)
+        return None if isinstance(error, DiskFault) else str(error)
     if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
         said = " ".join(str(error).split())
         return f"data must yield every batch, got a worker that died ({said}). Mend the data."

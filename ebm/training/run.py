@@ -13,7 +13,7 @@ import torch
 
 from ebm.training import checkpoint
 from ebm.training.atomic import atomically, clean, sync
-from ebm.training.fault import Fault
+from ebm.training.fault import DiskFault
 from ebm.training.history import History
 
 
@@ -84,7 +84,7 @@ class Run:
 
     def start(self, history: History) -> None:
         """Bring the folder to where the checkpoint is: what was written after it goes."""
-        with self._disk("the metrics"):
+        with self.disk("the metrics"):
             for folder in (self.folder, self.checkpoints):
                 clean(folder)
             atomically(self.metrics, history.write)
@@ -111,12 +111,12 @@ class Run:
                 "Delete it to write it anew; the checkpoints do not need it."
             ) from error
         text = json.dumps(known, indent=2, sort_keys=True) + "\n"
-        with self._disk("run.json"):
+        with self.disk("run.json"):
             atomically(path, lambda part: part.write_text(text))
 
     def record(self, history: History) -> None:
         """Bring metrics.csv up to the history."""
-        with self._disk("the metrics"):
+        with self.disk("the metrics"):
             if history.names != self._columns:
                 atomically(self.metrics, history.write)
             else:
@@ -125,7 +125,7 @@ class Run:
 
     def save(self, state: dict[str, Any]) -> None:
         """Write a checkpoint; then, and no sooner, delete the ones that it replaces."""
-        with self._disk("the checkpoint"):
+        with self.disk("the checkpoint"):
             sync(self.metrics)
             self.last = checkpoint.write(self.checkpoints, state)
             self._crown(self.last, state["total"])
@@ -137,11 +137,12 @@ class Run:
             self.best = total
 
     @contextmanager
-    def _disk(self, what: str) -> Iterator[None]:
+    def disk(self, what: str) -> Iterator[None]:
+        """Turn an error of the disk into one that says what is saved and how to go on."""
         try:
             yield
         except OSError as error:
-            raise Fault(
+            raise DiskFault(
                 f"disk must take {what}, got {error.strerror or error} in {self.folder}. "
                 f"Make room, or mend the disk. {self.next}"
             ) from error

@@ -6,6 +6,7 @@ finds damage; against malice, only tensors and numbers are ever read.
 """
 
 import hashlib
+import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -47,6 +48,10 @@ def load(path: Path) -> Any:
         raise ValueError("its end is missing")
     if seal != MARK + digest.digest():
         raise ValueError("its checksum is wrong")
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.startswith(("/", "\\")) or ".." in Path(name).parts:
+                raise ValueError(f"it names a path outside of it, {name}")
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
