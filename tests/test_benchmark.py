@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ebm import benchmark, recipe
-from ebm.benchmark import embeddings, terms, transfer
+from ebm.benchmark import embeddings, terms, transfer, views
 from ebm.benchmark.memory import peak
 
 MEGABYTE = 2**18
@@ -58,6 +58,21 @@ def test_a_stopped_table_goes_on_where_it_ended(table, tmp_path, capsys):
     assert [row["value"] for row in stored["rows"]] == list(range(8))
 
 
+def test_rows_done_before_stay_in_the_file_until_their_turn(table, tmp_path):
+    out = tmp_path / "rows.json"
+    benchmark.run("terms", out=out)
+    stored = json.loads(out.read_text())
+    del stored["rows"][0]  # measure this one again
+    out.write_text(json.dumps(stored))
+    table.breaks_at = 1
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run("terms", out=out)
+    assert sorted(row["value"] for row in json.loads(out.read_text())["rows"]) == [0, 1, 2, 3]
+    table.breaks_at = None
+    benchmark.run("terms", out=out)
+    assert table.measured == [0, 1, 2, 3, 0]
+
+
 def test_a_stored_table_is_shown_with_its_command(table, tmp_path, capsys):
     benchmark.run("terms", data="b", out=tmp_path / "rows.json")
     printed = capsys.readouterr().out
@@ -83,7 +98,9 @@ def test_an_option_without_use_is_refused(option, value):
 
 
 def test_an_unknown_table_is_refused():
-    with pytest.raises(ValueError, match=r"table must be one of .*embeddings.*terms, got 'speed'"):
+    with pytest.raises(
+        ValueError, match=r"table must be one of .*embeddings.*terms.*, got 'speed'"
+    ):
         benchmark.run("speed")
 
 
@@ -211,3 +228,14 @@ def test_labels_of_a_larger_share_help_and_the_encoder_stays(tmp_path):
     by_start = {(row.start, row.share): row for row in rows}
     tuned = [by_start[start, 1.0].fine_tuned for start in (transfer.SCRATCH, "SimCLR")]
     assert tuned[1] > tuned[0] + 0.1
+
+
+def test_views_are_counted(capsys):
+    rows = list(views.run(quick=True))
+    views.print_table(rows)
+    assert [row.recipe for row in rows] == list(views.recipes())
+    assert all(row.a_second > row.singly > 0 for row in rows)
+    for made_by, count in views.recipes().values():
+        made = made_by(torch.rand(3, 3, 32, 32))
+        assert (len(made) if isinstance(made, tuple) else 1) == count
+    assert "SimCLR, with blur" in capsys.readouterr().out

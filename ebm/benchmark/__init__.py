@@ -66,11 +66,14 @@ def run(
         options["done"] = _done(out, table, facts)
     words = [f"--{option} {value}" for option, value in options.items() if option != "done"]
     command = " ".join([f"ebm benchmark {name}", *["--quick"] * quick, *words])
-    rows = []
+    rows, ahead = [], list(options.get("done", ()))
     for row in table.run(quick=quick, **options):
         rows.append(row)
-        if out is not None:
-            _write(out, {"command": command, **facts, "rows": [asdict(row) for row in rows]})
+        if row in ahead:
+            ahead.remove(row)
+        if out is not None:  # rows done before that are still to come stay in the file
+            kept = [asdict(row) for row in (*rows, *ahead)]
+            _write(out, {"command": command, **facts, "rows": kept})
     table.print_table(rows)
 
 

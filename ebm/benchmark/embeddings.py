@@ -126,12 +126,12 @@ TASKS = {
     "MoCo": Task(methods.MoCo),
     "MoCoV3": Task(methods.MoCoV3, {"momentum": 0.95}, learning_rate=3e-3),
     "InstanceDiscrimination": Task(
-        methods.InstanceDiscrimination, {"negatives": 512, "temperature": 0.2}, _single
+        methods.InstanceDiscrimination, {"negatives": 512, "temperature": 0.4}, _single
     ),
     "PIRL": Task(methods.PIRL, {"temperature": 0.2}, _with_patches),
     "BarlowTwins": Task(methods.BarlowTwins),
     "VICReg": Task(methods.VICReg),
-    "WMSE": Task(methods.WMSE),
+    "WMSE": Task(methods.WMSE, learning_rate=3e-3),
     "TiCo": Task(methods.TiCo),
     "BYOL": Task(methods.BYOL),
     "SimSiam": Task(methods.SimSiam),
