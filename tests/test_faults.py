@@ -210,8 +210,12 @@ class TestData:
         expected = ebm.fit(Fit(), rows(), steps=9, **QUIET)
         with pytest.raises(ebm.Fault, match=r"^data must yield every batch, got .*DataLoader work"):
             ebm.fit(Fit(), rows(die, 45), steps=9, out=tmp_path, **QUIET)
-        last = checkpoint.read(tmp_path)["step"]
-        assert 1 <= last <= 4
+        # How far the run came before the worker, which loads ahead, is a matter of luck.
+        saved = checkpoint.checkpoints(tmp_path / "checkpoints")
+        assert len(saved) <= 1
+        assert len(History.read(tmp_path / "metrics.csv")) == (
+            int(saved[0].stem[5:]) if saved else 0
+        )
         history = ebm.fit(Fit(), rows(), steps=9, out=tmp_path, resume=True, **QUIET)
         assert np.array_equal(history["fit"], expected["fit"])
 

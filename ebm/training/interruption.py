@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM and a worker's death end a run after the step that they fall into."""
 
+import contextlib
 import signal
 import sys
 import threading
@@ -20,9 +21,9 @@ class Terminated(SystemExit):
 class Interruption:
     """Turns the first SIGINT or SIGTERM into a flag; the second one acts at once.
 
-    Use as a context manager around a loop that calls `stop()` between steps if `received`,
-    and does each step between `hold()` and `release()`: torch raises the death of a loader's
-    worker in whichever line is running, and here it waits for `release()`.
+    Use as a context manager around a loop that calls `stop()` between steps if `received`, and
+    `raise_deaths()`: torch raises the death of a loader's worker in whichever line is running,
+    and here it waits for that.
     """
 
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -32,12 +33,19 @@ class Interruption:
         self._previous: dict[int, Any] = {}
         self._main = threading.current_thread() is threading.main_thread()
         self._of_torch: Any = None
-        self._holding = self._child_died = False
+        self._child_died = False
 
     def __enter__(self) -> "Interruption":
         """Install the handlers, in the main thread only."""
         if self._main:
             self._previous = {s: signal.signal(s, self._note) for s in self.signals}
+            with contextlib.suppress(ImportError, AttributeError):  # private to torch
+                from torch.utils.data._utils import signal_handling
+
+                signal_handling._set_SIGCHLD_handler()
+            if CHILD is not None and callable(handler := signal.getsignal(CHILD)):
+                self._of_torch = self._previous[CHILD] = handler
+                signal.signal(CHILD, self._note_child)
         return self
 
     def __exit__(
@@ -47,23 +55,11 @@ class Interruption:
         trace: TracebackType | None,
     ) -> None:
         """Put the handlers back."""
-        if self._of_torch is not None and CHILD is not None:
-            self._previous[CHILD] = self._of_torch
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def hold(self) -> None:
-        """Begin what a worker's death must not break into."""
-        self._holding = True
-        if self._main and CHILD is not None:
-            handler = signal.getsignal(CHILD)
-            if callable(handler) and handler != self._note_child:
-                self._of_torch = handler
-                signal.signal(CHILD, self._note_child)
-
-    def release(self) -> None:
-        """Raise what torch had to say meanwhile."""
-        self._holding = False
+    def raise_deaths(self) -> None:
+        """Raise what torch has to say about a worker that died."""
         if self._child_died:
             self._child_died = False
             self._of_torch(CHILD, None)
@@ -88,7 +84,4 @@ class Interruption:
         self.received = number
 
     def _note_child(self, number: int, frame: FrameType | None) -> None:
-        if self._holding:
-            self._child_died = True
-        else:
-            self._of_torch(number, frame)
+        self._child_died = True

@@ -97,7 +97,6 @@ class Loop:
         self._roll(film.evenly(steps))
         with self._bar(first, steps) as bar, self._stopping_well():
             for step, batch in zip(range(first, steps), self._stream(), strict=False):
-                self.interruption.hold()
                 self.method.step, self.method.progress = step, step / steps
                 randomness.start(self.seed, "step", step, self.batches.rank)
                 self.batch = self._seen(batch)
@@ -105,7 +104,7 @@ class Loop:
                     _check_signature(self.method, self.batch)
                 self._step(model, step + 1)
                 self._finish(step + 1, steps, bar)
-                self.interruption.release()
+                self.interruption.raise_deaths()
         return self.history
 
     def sweep(self, passes: int) -> History:
@@ -240,6 +239,10 @@ class Loop:
                 if self.run is not None and not isinstance(error, Fault):
                     error.add_note(self._saved)
                 raise
+            try:
+                self.interruption.raise_deaths()
+            except RuntimeError as death:  # it comes as a broken connection first
+                error, fault = death, _fault(death)
             self._save()
             if self.interruption.received is not None:  # the signal reached the workers too
                 self.interruption.stop(self._next)
