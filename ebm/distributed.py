@@ -27,6 +27,18 @@ def gather(x: Tensor) -> Tensor:
     return _Gather.apply(x) if world() > 1 else x  # pyright: ignore[reportReturnType]
 
 
+def everyone(x: Tensor) -> Tensor:
+    """Return the rows of all processes, in rank order, however many each has; no gradient."""
+    x = x.detach()
+    if world() == 1:
+        return x
+    counts = gather(torch.tensor([len(x)], device=x.device)).tolist()
+    padded = x.new_zeros(max(counts), *x.shape[1:])
+    padded[: len(x)] = x
+    parts = gather(padded).split(max(counts))
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+
 def total(x: Tensor) -> Tensor:
     """Return the sum over processes; gradients flow back to each."""
     return _Total.apply(x) if world() > 1 else x  # pyright: ignore[reportReturnType]

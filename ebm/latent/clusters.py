@@ -88,7 +88,7 @@ def plus_plus(batches: Batches, clusters: int) -> Matrix:
             for rows, mass in zip(_rows(batches), masses, strict=True)
         ]
         left = distributed.total(sum((m.sum(0, dtype=draws.dtype) for m in lowered), draw * 0))
-        best = left.argmin()
+        best = left.float().argmin()  # see _farthest
         masses = [mass[:, best].contiguous() for mass in lowered]
         centers = torch.cat([centers, candidates[best, None]])
     return centers
@@ -144,9 +144,11 @@ def _relocate(
         mine = nearest(more, centers)
         rows, labels = torch.cat([rows, more]), torch.cat([labels, mine])
         far = torch.cat([far, (more - centers[mine]).square().sum(-1)])
-        far, kept = far.topk(len(empty))
-        rows, labels = rows[kept], labels[kept]
-    far, kept = distributed.gather(far).topk(len(empty))
+        kept = _farthest(far, len(empty))
+        far, rows, labels = far[kept], rows[kept], labels[kept]
+    far = distributed.gather(far)
+    kept = _farthest(far, len(empty))
+    far = far[kept]
     rows, labels = distributed.gather(rows)[kept], distributed.gather(labels)[kept]
     moved = far > 0
     rows, labels, empty = rows[moved], labels[moved], empty[moved]
@@ -154,3 +156,9 @@ def _relocate(
     counts.index_add_(0, labels, torch.full_like(counts[labels], -1))
     shifts[empty] = (rows - centers[empty]).to(shifts.dtype)
     counts[empty] = 1
+
+
+def _farthest(distances: Tensor, count: int) -> Tensor:
+    # The two rows of a pair are equally far from their mean; compared in float32 the first
+    # of them is taken, and not the one that rounding, or the number of processes, favors.
+    return distances.float().sort(descending=True, stable=True).indices[:count]

@@ -130,12 +130,12 @@ class _Problem:
         the code stops at the first zero, whichever is lower.
         """
         counts = (z != 0).sum(1)
-        # Rows with supports of one size together: less padding.
-        places = counts.argsort().tensor_split(GROUPS)
+        # Larger supports have no unique minimum. Those of one size together: less padding.
+        fits = ((counts > 0) & (counts <= self.atoms.shape[1])).nonzero()[:, 0]
         out = z.clone()
-        for place in places:
-            width = int(counts[place].max()) if len(place) else 0
-            if 0 < width <= self.atoms.shape[1]:
+        for place in fits[counts[fits].argsort()].tensor_split(GROUPS):
+            if len(place):
+                width = int(counts[place].max())
                 out[place] = self._on_support(x[place], z[place], width)
         return out
 

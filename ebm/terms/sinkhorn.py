@@ -33,7 +33,8 @@ def sinkhorn(scores: Tensor, *, epsilon: float = 0.05, iterations: int = 3) -> M
         nearest = kernel.amax(dim=1)
         kernel.sub_(nearest[:, None]).div_(epsilon).exp_()
         examples = (nearest / epsilon).exp()
-        share = len(kernel) * distributed.world() / kernel.shape[1]
+        rows = distributed.total(kernel.new_tensor(float(len(kernel))))
+        share = rows / kernel.shape[1]
         prototypes = kernel.new_ones(kernel.shape[1])
         for _ in range(checks.count("iterations", iterations)):
             prototypes = share / distributed.total(kernel.mT @ examples)

@@ -1,5 +1,6 @@
 """Batches: tensors, arrays, data sets and loaders as tuples of tensors on the device."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -83,21 +84,29 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         """Yield this process's plain batches in their own order, for sweeps.
 
+        The processes' rows, one process after another, are all the data in their order, and
+        each process yields as many batches.
+
         Raises:
             Fault: The data raise.
         """
         if self.tensors:
             row = max(1, sum(x[0].numel() * x.element_size() for x in self.tensors))
-            mine = [x[self.rank :: self.world] for x in self.tensors]
-            rows = max(1, CHUNK_BYTES // row)
-            for start in range(0, len(mine[0]), rows):
-                yield self._moved(tuple(x[start : start + rows] for x in mine))
+            for rows in self._shares(max(1, CHUNK_BYTES // row)):
+                yield self._moved(tuple(x[rows] for x in self.tensors))
         elif self.dataset is not None:
-            rows = range(self.rank, self.count, self.world)
-            chunks = [list(rows[s : s + self.size]) for s in range(0, len(rows), self.size)]
+            chunks = [list(range(self.count)[rows]) for rows in self._shares(self.size)]
             yield from randomness.apart(self._read(self._loader(chunks), 0))
         else:
             yield from randomness.apart(self.epoch(0))
+
+    def _shares(self, rows: int) -> list[slice]:
+        """Return this process's rows in pieces of at most so many, as many on every process."""
+        edges = [self.count * rank // self.world for rank in range(self.world + 1)]
+        start, end = edges[self.rank], edges[self.rank + 1]
+        pieces = -(-max(b - a for a, b in itertools.pairwise(edges)) // rows)
+        cuts = [start + (end - start) * piece // pieces for piece in range(pieces + 1)]
+        return [slice(a, b) for a, b in itertools.pairwise(cuts)]
 
     def _loader(self, rows: list[list[int]]) -> DataLoader[Any]:
         pinned = self.fabric.device.type == "cuda"

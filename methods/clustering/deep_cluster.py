@@ -129,12 +129,13 @@ class DeepCluster(Method):
         with evaluating(self):
             pieces = [(self.embed(batch[0]), batch[-1]) for batch in batches]
         z, indices = (torch.cat(piece) for piece in zip(*pieces, strict=True))
+        places = distributed.everyone(indices)
         for i in range(self.heads):
             centroids = lloyd.plus_plus([(z,)], len(self._centroids(i)))
             for _ in range(self.passes):
                 centroids = functional.normalize(lloyd.lloyd([(z,)], centroids)[0], dim=-1)
             self._centroids(i).copy_(centroids)
-            places, labels = (distributed.gather(v) for v in (indices, lloyd.nearest(z, centroids)))
+            labels = distributed.everyone(lloyd.nearest(z, centroids))
             self.assignments[i, places] = labels
 
     def _centroids(self, head: int) -> Tensor:

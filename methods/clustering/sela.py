@@ -106,11 +106,11 @@ class SeLA(Method):
         with evaluating(self):
             pieces = [(batch[-1], *self.scores(batch[0])) for batch in batches]
         indices, *scores = (torch.cat(piece) for piece in zip(*pieces, strict=True))
-        places = distributed.gather(indices)
+        places = distributed.everyone(indices)
         for i, logits in enumerate(scores):
             likely = functional.log_softmax(logits.double(), dim=1)
             plan = sinkhorn(likely, epsilon=1 / self.power, iterations=self.iterations)
-            self.assignments[i, places] = distributed.gather(plan.argmax(1))
+            self.assignments[i, places] = distributed.everyone(plan.argmax(1))
 
 
 def _cross_entropy(scores: list[Tensor], labels: list[Tensor]) -> Tensor:

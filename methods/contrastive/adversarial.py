@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ebm import Energy, Method, as_energy, checks, energies, frozen, networks
+from ebm import Energy, Method, as_energy, checks, distributed, energies, frozen, networks
 
 
 class Adversarial(Method):
@@ -132,7 +132,7 @@ class Adversarial(Method):
 
 def entropy_bound(centers: Tensor, samples: Tensor, blur: float) -> Tensor:
     """Return a lower bound, in expectation, of the entropy of sample i = center i + noise."""
-    centers, samples = centers.flatten(1), samples.flatten(1)
+    centers, samples = distributed.gather(centers.flatten(1)), samples.flatten(1)
     squares = (samples.unsqueeze(1) - centers).square().sum(-1)
     dim, count = samples.shape[1], len(centers)
     constant = dim / 2 * math.log(2 * math.pi * blur**2) + math.log(count)

@@ -11,7 +11,7 @@ Sculley, "Web-scale k-means clustering", WWW 2010.
 Differs: starts by k-means++ on the first batches; centers that own nothing stay.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -68,7 +68,7 @@ class MiniBatchKMeans(Method):
             self.centers = plus_plus([(start,)], self.clusters)
         total = count = torch.zeros((), dtype=torch.float64)
         for x, *_ in batches:
-            for part in x.flatten(1).split(self.rows):
+            for part in self._parts(x.flatten(1)):
                 labels = nearest(part, self.centers)
                 offsets = part - self.centers[labels]
                 sums = torch.zeros_like(self.centers).index_add_(0, labels, offsets)
@@ -78,7 +78,15 @@ class MiniBatchKMeans(Method):
                 self.centers += sums / self.counts.clamp(min=1)[:, None].to(sums.dtype)
                 total = total + offsets.square().sum().cpu()
                 count = count + len(part)
-        return {"distance": total / count}
+        both = distributed.total(torch.stack([total, count]).to(self.centers.device))
+        return {"distance": both[0] / both[1]}
+
+    def _parts(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield this process's share of each mini-batch, as many on every process."""
+        rows = max(1, self.rows // distributed.world())
+        count = int(distributed.largest(torch.tensor(-(-len(x) // rows), device=x.device)))
+        for i in range(count):
+            yield x[i * rows : (i + 1) * rows]
 
     def _ready(self) -> Tensor:
         if self.centers.numel() == 0:
