@@ -59,6 +59,12 @@ def identity() -> nn.Identity:
 
 
 METHODS: dict[str, Callable[[], Method]] = {
+    "simclr": lambda: methods.SimCLR(Encoder()),
+    "dcl": lambda: methods.DCL(Encoder()),
+    "dclw": lambda: methods.DCL.weighted(Encoder()),
+    "barlow_twins": lambda: methods.BarlowTwins(Encoder()),
+    "vicreg": lambda: methods.VICReg(Encoder()),
+    "w_mse": lambda: methods.WMSE(Encoder(), size=12),
     "moco": lambda: methods.MoCo(Encoder(), queue=Queue(40, 4)),
     "moco_v3": lambda: methods.MoCoV3(Encoder(), identity(), networks.Predictor(4, 6)),
     "tico": lambda: methods.TiCo(Encoder(), dim=4),

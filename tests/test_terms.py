@@ -91,20 +91,21 @@ def moment(x: Tensor) -> Tensor:  # x_i^T (X^T X / N) x_i = mean_k cos(x_i, x_k)
     return (cosines(x, x) ** 2).sum(1) / len(x)
 
 
-def swapped(x: Tensor, y: Tensor) -> Tensor:
-    def codes(scores: Tensor) -> Tensor:  # the authors' algorithm: divide the whole matrix in turn
-        q = (scores.detach() / 0.05).exp().T
-        q = q / q.sum()
-        for _ in range(3):
-            q = q / q.sum(1, keepdim=True) / q.shape[0]
-            q = q / q.sum(0, keepdim=True) / q.shape[1]
-        return (q * q.shape[1]).T
+def swapped_codes(scores: Tensor) -> Tensor:
+    q = (scores.detach() / 0.05).exp().T  # the authors' algorithm: divide the whole matrix in turn
+    q = q / q.sum()
+    for _ in range(3):
+        q = q / q.sum(1, keepdim=True) / q.shape[0]
+        q = q / q.sum(0, keepdim=True) / q.shape[1]
+    return (q * q.shape[1]).T
 
+
+def swapped(x: Tensor, y: Tensor) -> Tensor:
     def entropy(q: Tensor, s: Tensor) -> Tensor:
         e = (s / 0.1).exp()
         return -(q * (e / e.sum(1, keepdim=True)).log()).sum(1)
 
-    return (entropy(codes(x), y) + entropy(codes(y), x)) / 2
+    return (entropy(swapped_codes(x), y) + entropy(swapped_codes(y), x)) / 2
 
 
 def distillation(x: Tensor, y: Tensor) -> Tensor:
@@ -203,6 +204,7 @@ CASES = {
         terms.InfoNCE.clip(), lambda x, y: (info_nce(x, y, 0.07) + info_nce(y, x, 0.07)) / 2, 0.07
     ),
     "nt_xent": cosine_case(terms.NTXent(temperature=0.2), lambda x, y: nt_xent(x, y, 0.2), 0.2),
+    "nt_xent_official": cosine_case(terms.NTXent.official(), lambda x, y: 2 * nt_xent(x, y), 0.05),
     "decoupled": cosine_case(terms.Decoupled(), decoupled, 0.1),
     "decoupled_weighted": cosine_case(
         terms.Decoupled.weighted(), lambda x, y: decoupled(x, y, spread=0.5), 0.05
@@ -216,6 +218,13 @@ CASES = {
         ).amax(0),
         plain,
         lambda *x: 1e3 * plain(*x),
+        views=3,
+    ),
+    "triplet_paper": Case(
+        terms.Triplet.paper(),
+        lambda x, y, n: (((x - y) ** 2).sum(1) - ((x - n) ** 2).sum(1) + 0.2).clamp(min=0),
+        squares,
+        squares,
         views=3,
     ),
     "swapped_prediction": Case(
@@ -281,16 +290,130 @@ def test_half_precision_is_widened(name: str) -> None:
     generator = torch.Generator().manual_seed(1)
     shared = torch.randn(2048, 24, generator=generator)
     x = [8 * (shared + 0.3 * torch.randn(2048, 24, generator=generator)) for _ in range(case.views)]
-    if case.draw == "cosines":
-        x = [v / 24 for v in x]
-    x = [v.bfloat16() for v in x]
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        narrow = case.term(*x)
-    wide = case.term(*(v.float() for v in x))
-    assert narrow.dtype == torch.float32
-    assert bool(narrow.isfinite().all())
-    magnitude = float(wide.abs().max())
-    assert float((narrow - wide).abs().max()) <= 1e-5 * magnitude
+    equal_in_half_precision(case.term, x)
+
+
+def equal_in_half_precision(term: Callable[..., Tensor], inputs: list[Tensor]) -> None:
+    """Assert that value and gradient under autocast are those of float32, and finite."""
+    found = {}
+    for name, dtype in (("narrow", torch.bfloat16), ("wide", torch.float32)):
+        x = [v.bfloat16().to(dtype).requires_grad_() for v in inputs]
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=name == "narrow"):
+            value = term(*x)
+        gradients = torch.autograd.grad(value.sum(), x, allow_unused=True)
+        found[name] = [value.detach(), *(g.float() for g in gradients if g is not None)]
+        assert value.dtype == torch.float32
+    for narrow, wide, allowed in zip(
+        found["narrow"], found["wide"], [1e-5, *[2**-6] * len(inputs)], strict=False
+    ):  # gradients go back to the inputs, and are added there, in bfloat16
+        assert bool(narrow.isfinite().all())
+        assert float((narrow - wide).abs().max()) <= allowed * float(wide.abs().max())
+
+
+def test_half_precision_is_widened_where_more_than_views_come_in() -> None:
+    generator = torch.Generator().manual_seed(1)
+    x, y, other = (8 * torch.randn(3, 2048, 24, generator=generator)).unbind()
+    rows = 8 * torch.randn(2048, 5, 24, generator=generator)
+    square = 8 * torch.randn(24, 24, generator=generator)
+    contrast = terms.InstanceContrast(10_000)
+    log_z = contrast.log_normalizer(x, y, rows)
+    equal_in_half_precision(lambda *v: contrast(*v, log_z), [x, y, rows])
+    equal_in_half_precision(terms.InfoNCE(), [x, y, other])
+    equal_in_half_precision(terms.InfoNCE(), [x, y, rows])
+    equal_in_half_precision(terms.TransformationCovariance(), [x, square])
+    equal_in_half_precision(terms.Distillation(), [x, y, other.mean(0)])
+    views_of = terms.Distillation()
+    equal_in_half_precision(lambda a, b, c: views_of.over_views([a, b, c], [b, c]), [x, y, other])
+    equal_in_half_precision(terms.SwappedPrediction(), [x, y, other])
+
+
+# More than views: given negatives, memories, a running moment, several crops.
+
+
+def matrices(shape: tuple[int, ...], count: int, seed: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randn(count, *shape, generator=generator, dtype=torch.float64)
+    return [v.requires_grad_() for v in drawn.unbind()]
+
+
+def same(ours: Tensor, reference: Tensor, x: list[Tensor], scale: float) -> None:
+    """Assert that value and gradient in x are the reference's."""
+    close(ours, reference, scale)
+    weight = torch.linspace(0.5, 1.5, ours.numel(), dtype=torch.float64).reshape(ours.shape)
+    found, expected = (
+        torch.autograd.grad((v * weight).sum(), x, retain_graph=True, materialize_grads=True)
+        for v in (ours, reference)
+    )
+    size = len(x[0]) * scale * norms(*(v.detach().flatten(0, -2) for v in x)) * 20
+    for a, b in zip(found, expected, strict=True):
+        close(a, b, size)
+
+
+@given(shape=SHAPES, m=st.integers(1, 6), seed=st.integers(0, 2**16))
+def test_given_negatives_are_the_papers(shape: tuple[int, int], m: int, seed: int) -> None:
+    (n, d), t = shape, 0.1
+    x, y = matrices(shape, 2, seed)
+    (queue,), (bank,) = matrices((m, d), 1, seed + 1), matrices((n, m, d), 1, seed + 2)
+    s, unit = cosines(x, y).diag() / t, torch.nn.functional.normalize(x, dim=1)
+    far = (cosines(x, queue) / t).exp().sum(1)
+    same(terms.InfoNCE()(x, y, queue), -(s.exp() / (s.exp() + far)).log(), [x, y, queue], 60)
+    scores = torch.stack([cosines(unit[i : i + 1], bank[i])[0] for i in range(n)]) / t
+    own = -(s.exp() / (s.exp() + scores.exp().sum(1))).log()
+    same(terms.InfoNCE()(x, y, bank), own, [x, y, bank], 60)
+    # Instance discrimination: noise-contrastive estimation with a constant Z, eqs. 4 to 8.
+    term, log_z = terms.InstanceContrast(50, temperature=0.2), torch.tensor(4.0).double()
+    p, q = (s * t / 0.2 - log_z).exp(), (scores * t / 0.2 - log_z).exp()
+    nce = -(p / (p + m / 50)).log() - (m / 50 / (q + m / 50)).log().sum(1)
+    same(term(x, y, bank, log_z), nce, [x, y, bank], 60 * m)
+    everyone = torch.cat([s[:, None], scores], dim=1) * t / 0.2
+    close(term.log_normalizer(x, y, bank), (50 * everyone.exp().mean()).log().detach(), 30)
+
+
+@given(shape=SHAPES, seed=st.integers(0, 2**16))
+def test_a_running_moment_counts_for_its_share(shape: tuple[int, int], seed: int) -> None:
+    (x,), d = matrices(shape, 1, seed), shape[1]
+    (previous,) = matrices((d, d), 1, seed + 1)
+    previous = previous.detach()
+    z = x / x.pow(2).sum(1, keepdim=True).sqrt()
+    moment = 0.9 * previous + 0.1 * torch.einsum("nj,nk->jk", z, z) / len(z)
+    same(
+        terms.TransformationCovariance()(x, previous),
+        torch.einsum("nj,jk,nk->n", z, moment, z),
+        [x],
+        1 + float(previous.abs().sum()),
+    )
+
+
+@given(
+    shape=SHAPES,
+    views=st.integers(2, 5),
+    teachers=st.integers(1, 2),
+    seed=st.integers(0, 2**16),
+)
+def test_several_views_are_the_papers(
+    shape: tuple[int, int], views: int, teachers: int, seed: int
+) -> None:
+    students = matrices(shape, views, seed)
+    targets = [v.detach() for v in matrices(shape, teachers, seed + 1)]
+    center = matrices(shape[1:], 1, seed + 2)[0].detach()
+    pairs = [(t, s) for t in range(teachers) for s in range(views) if s != t]
+    scale = 60 * (1 + max(float(v.detach().abs().max()) for v in (*students, *targets, center)))
+
+    def cross(p: Tensor, s: Tensor) -> Tensor:
+        e = (s / 0.1 - (s / 0.1).amax(1, keepdim=True)).exp()
+        return -(p * (e.log() - e.sum(1, keepdim=True).log())).sum(1)
+
+    def sharp(y: Tensor) -> Tensor:
+        e = ((y - center - (y - center).amax(1, keepdim=True)) / 0.04).exp()
+        return e / e.sum(1, keepdim=True)
+
+    expected = sum(cross(sharp(targets[t]), students[s]) for t, s in pairs) / len(pairs)
+    same(terms.Distillation().over_views(students, targets, center), expected, students, scale)
+    scores = [v.tanh() for v in students]
+    term = terms.SwappedPrediction(assigning=teachers)
+    codes = [swapped_codes(v) for v in scores[:teachers]]
+    expected = sum(cross(codes[t], scores[s]) for t, s in pairs) / len(pairs)
+    same(term(*scores), expected, students, scale)
 
 
 # A third of the negatives of a row are given: a queue shared by all, a bank's rows for each.
@@ -383,6 +506,7 @@ COLLAPSE = {
     "cross_correlation": lambda n, d: d,
     "info_nce": lambda n, d: math.log(n),
     "nt_xent": lambda n, d: math.log(2 * n - 1),
+    "nt_xent_official": lambda n, d: 2 * math.log(2 * n - 1),
     "decoupled": lambda n, d: math.log(2 * n - 2),
     "decoupled_weighted": lambda n, d: math.log(2 * n - 2),
     "uniformity": lambda n, d: 0,
@@ -390,6 +514,7 @@ COLLAPSE = {
     "cosine": lambda n, d: -1,
     "alignment": lambda n, d: 0,
     "triplet": lambda n, d: 1,
+    "triplet_paper": lambda n, d: 0.2,
 }
 
 

@@ -42,8 +42,8 @@ class NTXent(Energy):
         z = [x; y],    l_i = -s(z_i, z_p(i)) / T + log sum_{k != i} exp(s(z_i, z_k) / T)
 
     and the energy of a pair is (l_i + l_p(i)) / 2, s the cosine: the mean is the paper's
-    loss. The authors' code adds the two directions instead of averaging them: that is
-    `2 * NTXent()`. Negatives come from all processes; large batches never hold the
+    loss. The authors' code adds the two directions instead of averaging them:
+    `NTXent.official()`. Negatives come from all processes; large batches never hold the
     2N x 2N matrix, and visit its upper half alone.
 
     Reference: Chen, Kornblith, Norouzi & Hinton, "A simple framework for contrastive
@@ -58,6 +58,11 @@ class NTXent(Energy):
     def __init__(self, *, temperature: float = 0.1) -> None:
         super().__init__()
         self.temperature = checks.positive("temperature", temperature)
+
+    @classmethod
+    def official(cls, *, temperature: float = 0.1) -> Energy:
+        """Return the convention of the authors' code: the sum of both directions."""
+        return 2 * cls(temperature=temperature)
 
     @property
     def traits(self) -> tuple[Trait, ...]:

@@ -29,18 +29,25 @@ from ebm.traits import (
 class Triplet(Energy):
     """E(x, y, n) = relu(|x - y| - |x - n| + margin), the distances not squared.
 
-    0 where the negative n is farther than the positive y by the margin.
+    0 where the negative n is farther than the positive y by the margin. The paper's equation
+    has the squares of the distances: `Triplet.paper()`.
 
-    Reference: Schroff, Kalenichenko & Philbin, "FaceNet", CVPR 2015, arXiv:1503.03832, eq. 3,
-    with distances in place of their squares.
+    Reference: Schroff, Kalenichenko & Philbin, "FaceNet", CVPR 2015, arXiv:1503.03832, eq. 3.
 
     Args:
         margin: How much farther the negative has to be.
+        power: Of the distances.
     """
 
-    def __init__(self, *, margin: float = 1.0) -> None:
+    def __init__(self, *, margin: float = 1.0, power: float = 1.0) -> None:
         super().__init__()
         self.margin = checks.positive("margin", margin)
+        self.power = checks.positive("power", power)
+
+    @classmethod
+    def paper(cls, *, margin: float = 0.2) -> "Triplet":
+        """Return the equation of the paper: squared distances, for unit embeddings."""
+        return cls(margin=margin, power=2.0)
 
     @property
     def traits(self) -> tuple[Trait, ...]:
@@ -70,8 +77,8 @@ class Triplet(Energy):
         """
         checks.embeddings(x, y, negatives)
         near, far = (x - y).norm(dim=-1), (x - negatives).norm(dim=-1)
-        return (near - far + self.margin).relu()
+        return (near**self.power - far**self.power + self.margin).relu()
 
     def extra_repr(self) -> str:
-        """Return the margin."""
-        return f"margin={self.margin:g}"
+        """Return the margin and the power."""
+        return f"margin={self.margin:g}, power={self.power:g}"
