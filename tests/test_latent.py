@@ -43,6 +43,14 @@ class TestEllipse:
         value = Ellipse().free_energy(self.center, temperature)
         assert value.item() == pytest.approx(_closed_form(temperature), abs=1e-10)
 
+    def test_a_colder_center_wants_a_finer_grid(self):
+        coarse, fine = (Ellipse(latent.Grid(0.0, 2 * math.pi, n)) for n in (48, 480))
+        known = _closed_form(0.01)
+        assert abs(coarse.free_energy(self.center, 0.01).item() - known) == pytest.approx(
+            7e-4, rel=0.1
+        )
+        assert fine.free_energy(self.center, 0.01).item() == pytest.approx(known, abs=1e-10)
+
     def test_center_cold_hot_and_fine(self):
         energy = Ellipse()
         assert energy.free_energy(self.center, 0.0).item() == pytest.approx(2.25, abs=1e-10)
@@ -132,10 +140,61 @@ def test_laws_of_the_soft_minimum(energies, temperature, shift):
     assert abs(bound - total - temperature * kl) <= slack
 
 
-def test_high_temperature_keeps_its_digits_in_single_precision():
+def test_every_temperature_keeps_its_digits_in_single_precision():
     energies = torch.tensor([[1.0, 2.0, 4.0]])
     value = latent.soft_minimum(energies, 1e6).item()
     assert value == pytest.approx(7 / 3, abs=2e-6)
+    # One low energy among many: log(1 / n), which 1 + (a mean near -1) would lose.
+    many = torch.full((300_000,), 5.0)
+    many[7] = 0.0
+    value = latent.soft_minimum(many, 0.01).item()
+    assert value == pytest.approx(0.01 * math.log(300_000), rel=1e-6)
+
+
+@given(_tables(), st.floats(0.05, 100), st.integers(0, 2**31))
+def test_the_variational_bound_lies_above_by_the_divergence(energies, temperature, seed):
+    generator = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(2, len(energies), generator=generator, dtype=torch.float64)
+    energies = torch.stack([energies, energies.flip(0)])
+    q, posterior = torch.softmax(logits, -1), torch.softmax(-energies / temperature, -1)
+    free = latent.soft_minimum(energies, temperature, normalize=False)
+    bound = latent.variational_bound(energies, q, temperature)
+    slack = 64 * EPS * (energies.abs().amax() + 40 * temperature)
+    assert (bound >= free - slack).all()
+    kl = torch.special.xlogy(q, q).sum(-1) - (
+        q * torch.log_softmax(-energies / temperature, -1)
+    ).sum(-1)
+    assert ((bound - free - temperature * kl).abs() <= slack).all()
+    tight = latent.variational_bound(energies, posterior, temperature)
+    assert ((tight - free).abs() <= slack).all()
+    # All shares on one latent: its energy, whatever the temperature.
+    one = torch.zeros_like(q)
+    one[:, 0] = 1
+    assert (latent.variational_bound(energies, one, temperature) == energies[:, 0]).all()
+
+
+def test_the_variational_bound_refuses_what_is_no_distribution():
+    energies = torch.zeros(2, 3)
+    with pytest.raises(ValueError, match="q must have the shape of energies"):
+        latent.variational_bound(energies, torch.ones(3) / 3)
+    with pytest.raises(ValueError, match="q must be a distribution"):
+        latent.variational_bound(energies, torch.ones(2, 3))
+
+
+@given(st.integers(0, 2**31))
+def test_the_free_energy_of_a_grid_lies_between_and_never_falls(seed):
+    energy = Ellipse()
+    generator = torch.Generator().manual_seed(seed)
+    x = 3 * torch.randn(4, 2, generator=generator, dtype=torch.float64)
+    values = energy.inference.energies(energy, x).detach()
+    slack = 64 * EPS * values.abs().max()
+    before = energy.free_energy(x, 0.0).detach()
+    torch.testing.assert_close(before, values.amin(1))
+    for temperature in (1e-3, 0.03, 0.3, 1.0, 10.0, 1e4, math.inf):
+        after = energy.free_energy(x, temperature).detach()
+        assert (after >= before - slack).all()
+        before = after
+    torch.testing.assert_close(before, values.mean(1))
 
 
 def test_rules_over_points_of_any_shape():
@@ -210,6 +269,22 @@ def test_batched_and_never_above_the_start(rule):
         assert (found.energy <= energy(x, z)).all()
         alone = rule.solve(energy, x[2:3], z[2:3])
         torch.testing.assert_close(alone.z, found.z[2:3], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_any_batch_and_a_start_that_stays_as_it_was(count):
+    atoms = torch.nn.functional.normalize(torch.randn(6, 3), dim=1)
+    code = latent.SparseCode(atoms)
+    x, start = torch.randn(count, 3), torch.randn(count, 6)
+    before = start.clone()
+    for rule in (
+        latent.CoordinateDescent(), latent.ProximalDescent(), latent.Descent(),
+        latent.Descent(latent.Adam()), latent.Langevin(0.01), latent.Enumeration(torch.eye(6)),
+    ):  # fmt: skip
+        found = rule.solve(code, x, start)
+        assert found.z.shape == (count, 6)
+        assert found.energy.shape == found.converged.shape == (count,)
+        assert torch.equal(start, before)
 
 
 def test_bad_input_gets_the_cure():

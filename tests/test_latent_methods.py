@@ -347,6 +347,33 @@ class TestDenoisingAutoencoder:
         expected = sigma**4 * method.score(x).square().sum(1)
         torch.testing.assert_close(method.energy(x), expected)
 
+    def test_the_slope_of_the_energy_is_the_score_turned_by_the_curvature(self):
+        # E = sigma^4 |s|^2, so -dE/dx = -2 sigma^4 H s with H = ds/dx: near a thin curve H is
+        # about -1 / sigma^2 across it, and -dE/dx about 2 sigma^2 s.
+        angle = torch.linspace(0, 2 * torch.pi, 400, dtype=torch.float64)[:-1]
+        points, sigma = torch.stack([2 * angle.cos(), 2 * angle.sin()], 1), 0.3
+
+        class Best(torch.nn.Module):
+            def forward(self, x):
+                return torch.softmax(-torch.cdist(x, points).square() / (2 * sigma**2), 1) @ points
+
+        method = methods.DenoisingAutoencoder(torch.nn.Identity(), Best(), sigma=sigma)
+
+        def smoothed(x):
+            squares = (x[..., None, :] - points).square().sum(-1)
+            return torch.logsumexp(-squares / (2 * sigma**2), -1)
+
+        x = torch.tensor([[2.2, 0.3], [1.1, -1.5], [-0.02, 0.01]], dtype=torch.float64)
+        slope, hessian = ebm.score(method.energy, x), torch.autograd.functional.hessian
+        for own, row, score in zip(slope, x, method.score(x), strict=True):
+            expected = -2 * sigma**4 * hessian(smoothed, row) @ score
+            torch.testing.assert_close(own, expected, rtol=1e-8, atol=1e-9)
+        near = torch.cosine_similarity(slope, method.score(x), dim=1)
+        assert (near[:2] > 0.999).all()
+        torch.testing.assert_close(slope[:2], 2 * sigma**2 * method.score(x)[:2], rtol=0.1, atol=0)
+        # On the ridge in the middle the energy is low as well, and its slope is against the score.
+        assert near[2] < 0
+
     def test_training_finds_the_shrinkage_of_a_gaussian(self):
         # On N(0, 1) the best linear denoiser multiplies by 1 / (1 + sigma^2).
         decoder = torch.nn.Linear(1, 1, bias=False)
@@ -473,6 +500,28 @@ class TestSparseCoding:
         )  # fmt: skip
         match = (method.code.atoms @ atoms.T).abs().amax(0)
         assert match.min() > 0.9
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [methods.SparseCoding, methods.PredictiveSparseDecomposition, methods.SparseAutoencoder],
+    ids=lambda kind: kind.__name__,
+)
+def test_atoms_are_in_the_unit_ball_after_every_step(kind):
+    x = 3 * torch.randn(32, 5)
+    method = kind.example(x)
+    atoms = method.decoder[0].weight.T if kind is methods.SparseAutoencoder else method.code.atoms
+    longest = []
+    for step in range(4):
+        before = atoms.detach().clone()
+        ebm.fit(
+            method, x, steps=1, batch_size=32, seed=step, progress=False,
+            optimizer=lambda method: torch.optim.SGD(method.parameters(), 1.0),
+        )  # fmt: skip
+        assert not torch.equal(atoms, before)
+        longest.append(atoms.detach().norm(dim=1).max().item())
+    assert max(longest) <= 1 + 1e-6
+    assert max(longest) > 0.99  # the ball is what held them
 
 
 class TestLISTA:
@@ -625,6 +674,26 @@ class TestMiniBatchKMeans:
 
 
 class TestGradientMixture:
+    @pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
+    def test_has_the_energy_of_the_mixture_of_em(self, kind):
+        x = _blobs(300, 3)
+        exact = methods.GaussianMixture(4, covariance=RULES[kind], start=x[:4])
+        for _ in range(3):
+            exact.sweep([(x,)])
+        method = methods.GradientMixture(exact.means, covariance=RULES[kind])
+        with torch.no_grad():
+            method.logits.copy_(exact.weights.log() + 3.0)
+            if kind == "full":
+                factor = torch.linalg.cholesky(exact.covariances.inverse().flip(-1, -2))
+                factor = factor.mT.flip(-1, -2)  # L with L^T L the precision
+                method.lower.copy_(factor + torch.ones_like(factor).triu())  # unused above
+                method.log_diagonal.copy_(factor.diagonal(dim1=1, dim2=2).log())
+            else:
+                method.log_diagonal.copy_(-exact.covariances.view(4, -1).log() / 2)
+        torch.testing.assert_close(method.energy(x), exact.energy(x), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(method.infer(x), exact.infer(x), rtol=0, atol=1e-9)
+        assert [name for name, _ in method.named_parameters()][3:] == ["lower"] * (kind == "full")
+
     def test_is_a_density_and_learns(self):
         x = _blobs(400, 3).float()
         method = methods.GradientMixture.example(x, components=4)

@@ -7,7 +7,7 @@ from ebm.latent.descent import LBFGS, Adam, Descent
 from ebm.latent.dictionary import SparseCode
 from ebm.latent.energy import LatentEnergy
 from ebm.latent.finite import Draws, Enumeration, Finite, Grid
-from ebm.latent.free_energy import FreeEnergy, soft_minimum
+from ebm.latent.free_energy import FreeEnergy, soft_minimum, variational_bound
 from ebm.latent.inference import Inference, Inferred
 from ebm.latent.langevin import Langevin
 from ebm.latent.masks import Masks
@@ -49,4 +49,5 @@ __all__ = [
     "contraction",
     "soft_minimum",
     "soft_threshold",
+    "variational_bound",
 ]

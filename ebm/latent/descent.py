@@ -153,7 +153,7 @@ class Descent(Inference):
             return value, -score
 
         with evaluating(energy), without_parameters(energy):
-            z = z.reshape(len(z), -1)
+            z = z.reshape(len(z), math.prod(shape[1:]))
             point = best = Point(z, *evaluate(z))
             stuck = torch.zeros_like(point.energy, dtype=torch.bool)
             for step in range(self.steps):

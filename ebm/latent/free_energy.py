@@ -39,10 +39,43 @@ def soft_minimum(
     if temperature == math.inf:
         return energies.mean(dim)
     least = energies.detach().amin(dim, keepdim=True)
-    # expm1 and log1p keep the digits that log n would take at high temperature.
-    weights = torch.expm1((least - energies) / temperature).mean(dim)
-    value = least.squeeze(dim) - temperature * torch.log1p(weights)
+    above = (least - energies) / temperature
+    # Hot, expm1 and log1p keep the digits that log n would take; cold, where few of many
+    # energies count, 1 + weights would lose them.
+    weights = torch.expm1(above).mean(dim)
+    log = torch.where(
+        weights > -0.5, torch.log1p(weights.clamp(min=-0.5)), above.exp().mean(dim).log()
+    )
+    value = least.squeeze(dim) - temperature * log
     return value if normalize else value - temperature * math.log(energies.shape[dim])
+
+
+def variational_bound(energies: Tensor, q: Tensor, temperature: float = 1.0) -> Energies:
+    """Return E_q[E] - T H(q), for shares q of the latents, (batch, points) both.
+
+    It lies above the free energy without `normalize`, by T KL(q | softmax(-E / T)), and is
+    equal to it where q is that softmax: what a variational autoencoder and a step of EM lower.
+
+    >>> import torch
+    >>> variational_bound(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 0.0]]))
+    tensor([1.])
+
+    Raises:
+        ValueError: Shapes differ, or the shares of an example are no distribution.
+    """
+    checks.positive("temperature", temperature)
+    if q.shape != energies.shape:
+        raise ValueError(
+            f"q must have the shape of energies, {tuple(energies.shape)}, got {tuple(q.shape)}. "
+            "Give each latent of each example its share."
+        )
+    off = float((q.detach().sum(-1) - 1).abs().max()) if len(q) else 0.0
+    if bool((q < 0).any()) or off > 1e-3:
+        raise ValueError(
+            f"q must be a distribution over the latents, got sums off 1 by up to {off:.2g}. "
+            "Use torch.softmax(..., -1)."
+        )
+    return (q * energies + temperature * torch.special.xlogy(q, q)).sum(-1)
 
 
 class FreeEnergy(Energy):

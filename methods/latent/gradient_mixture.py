@@ -8,7 +8,7 @@ alone, and what a mixture needs inside a larger energy.
     F(x) = -log sum_k exp(-E(x, k))        L = mean F
 
 L_k is lower triangular with a positive diagonal, exp of a parameter, so that L_k^T L_k is the
-precision.
+precision: a full one, or a diagonal, or one number.
 
 Reference: Bishop, "Mixture density networks", Aston University, 1994.
 Differs: no network gives the parameters.
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ebm import Method, checks
 from ebm.latent.clusters import plus_plus
+from ebm.latent.mixtures import Covariance, Full, Spherical
 from ebm.shapes import Codes, Energies, Matrix
 
 
@@ -29,24 +30,40 @@ class GradientMixture(Method):
 
     Args:
         means: Means to start from, (components, dim).
+        covariance: `Full()`, `Diagonal()` or `Spherical()` of `ebm.latent`.
         scale: Standard deviation to start from.
     """
 
-    def __init__(self, means: Matrix, *, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        means: Matrix,
+        *,
+        covariance: Covariance = Full(),  # noqa: B008 - frozen
+        scale: float = 1.0,
+    ) -> None:
         super().__init__()
         components, dim = means.shape
+        self.covariance = covariance
         self.logits = nn.Parameter(means.new_zeros(components))
         self.means = nn.Parameter(means.detach().clone())
         level = -math.log(checks.positive("scale", scale))
-        self.log_diagonal = nn.Parameter(means.new_full((components, dim), level))
-        self.lower = nn.Parameter(means.new_zeros(components, dim, dim))
+        width = 1 if isinstance(covariance, Spherical) else dim
+        self.log_diagonal = nn.Parameter(means.new_full((components, width), level))
+        lower = means.new_zeros(components, dim, dim)
+        self.lower = nn.Parameter(lower) if isinstance(covariance, Full) else None
 
     @classmethod
-    def example(cls, data: Tensor, *, components: int = 8) -> "GradientMixture":
+    def example(
+        cls,
+        data: Tensor,
+        *,
+        components: int = 8,
+        covariance: Covariance = Full(),  # noqa: B008 - frozen
+    ) -> "GradientMixture":
         """Return a small instance with means drawn from the data by k-means++."""
         rows = data.flatten(1)
         means = plus_plus([(rows[:4096],)], min(components, len(rows)))
-        return cls(means, scale=float(rows.std()) / 2)
+        return cls(means, covariance=covariance, scale=float(rows.std()) / 2)
 
     def infer(self, x: Tensor) -> Codes:
         """Return the share of each component in each example, (batch, components)."""
@@ -62,7 +79,11 @@ class GradientMixture(Method):
 
     def _energies(self, x: Tensor) -> Tensor:
         offsets = x.flatten(1)[None] - self.means[:, None]
-        factor = self.lower.tril(-1) + torch.diag_embed(self.log_diagonal.exp())
-        squares = (offsets @ factor.mT).square().sum(-1).T
-        constant = self.means.shape[1] * math.log(2 * math.pi) / 2 - self.log_diagonal.sum(-1)
-        return squares / 2 + constant - torch.log_softmax(self.logits, 0)
+        whitened = offsets * self.log_diagonal.exp()[:, None]
+        if self.lower is not None:
+            whitened = whitened + offsets @ self.lower.tril(-1).mT
+        dim = self.means.shape[1]
+        determinant = self.log_diagonal.expand(-1, dim).sum(-1)  # log det L
+        constant = dim * math.log(2 * math.pi) / 2 - determinant
+        constant = constant - torch.log_softmax(self.logits, 0)
+        return whitened.square().sum(-1).T / 2 + constant
