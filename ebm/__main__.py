@@ -183,7 +183,7 @@ class Benchmark:
     """Measure, and print one of the tables that the docs show."""
 
     table: Positional[str]
-    """The table: density, embeddings, latent, terms, transfer, views."""
+    """The table: density, embeddings, latent, lista, terms, transfer, views."""
     quick: bool = False
     """Smaller sizes, to see that everything works."""
     seeds: int = 1
