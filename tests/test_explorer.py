@@ -2,26 +2,16 @@
 
 import base64
 import re
-import shutil
 
 import numpy as np
 import pytest
 import torch
 
 import ebm
+from ebm.benchmark.explorer import FLAGS
+from ebm.benchmark.explorer import chromium as chromium_path
 from ebm.landscape.explorer import encode, source
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 TILTED = ebm.energies.DoubleWell() + ebm.energies.Gaussian(
     torch.tensor([0.5, 0.3]), torch.tensor([[2.0, 0.6], [0.6, 0.8]])
 )
@@ -31,10 +21,10 @@ TILTED = ebm.energies.DoubleWell() + ebm.energies.Gaussian(
 def chromium():
     """A real browser, or a skip that says why there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
+    if chromium_path() is None:
         pytest.skip("chromium is not installed: apt-get install chromium")
     with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = tools.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
         yield browser
         browser.close()
 
@@ -530,9 +520,9 @@ def test_images_have_a_picture_at_every_place_and_chains_to_scrub(opened):
     assert call(page, "energyAt(...explorer.explorer.state.cursor)") == pytest.approx(
         energy(x[1:2]).item(), abs=0.02 * view.high + 1e-3
     )
-    shown = picture(page, ".ebm-images:last-child .ebm-pixels")
+    shown = picture(page, ".ebm-chain .ebm-pixels")
     slide(page, "Step of the chain", "End", 1)
-    assert picture(page, ".ebm-images:last-child .ebm-pixels") != shown
+    assert picture(page, ".ebm-chain .ebm-pixels") != shown
     assert call(page, "state.record") == 11
 
 

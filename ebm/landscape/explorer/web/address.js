@@ -27,7 +27,11 @@ export const FIELDS = {
 
 function number(start, low, high) {
   const read = (text) => Math.min(Math.max(Number(text), low), high);
-  return { start, write: brief, read: (text) => (text && Number(text) === Number(text) ? read(text) : start) };
+  return {
+    start,
+    write: brief,
+    read: (text) => (text && Number(text) === Number(text) ? read(text) : start),
+  };
 }
 
 function word(start, known) {

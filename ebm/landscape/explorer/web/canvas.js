@@ -35,7 +35,8 @@ export class Dots {
     this.context = context;
     this.ratio = canvas.width / (canvas.clientWidth || 1);
     const look = [radius, fill, edge, width, this.ratio].join();
-    if (look !== this.look) [this.look, this.stamp] = [look, this.stamped(radius, fill, edge, width)];
+    if (look !== this.look)
+      [this.look, this.stamp] = [look, this.stamped(radius, fill, edge, width)];
     if (this.image?.width !== canvas.width || this.image?.height !== canvas.height) {
       this.image = new ImageData(canvas.width, canvas.height);
       this.pixels = new Uint32Array(this.image.data.buffer);

@@ -140,4 +140,3 @@ export function drawBar(canvas, { high, compression, density }, theme) {
     context.fillText(shortened(tick), left + share * (right - left), tall - 1);
   }
 }
-

@@ -82,10 +82,12 @@ class Explorer {
       roll: () => this.roll(),
     };
     const titled = this.runs.length > 1;
+    const beside = this.images();
     this.stages = this.runs.map(
       (run) =>
         new Stage(run, this.page, {
           titled,
+          beside,
           drop: (x, y) => this.drop(x, y),
           point: (x, y, options) => this.point(x, y, options),
           turn: (by) => this.turn(by),
@@ -101,12 +103,7 @@ class Explorer {
       make(
         "div",
         { className: "ebm-main-row" },
-        make(
-          "div",
-          { className: "ebm-stages" },
-          ...this.stages.map(({ element }) => element),
-          ...this.images(),
-        ),
+        make("div", { className: "ebm-stages" }, ...this.stages.map(({ element }) => element)),
         this.panel.element,
       ),
       make("div", { className: "ebm-foot" }, this.readout, this.status),
@@ -123,7 +120,8 @@ class Explorer {
       change: (theme) => this.set({ theme }),
     });
     const tools = [this.themes.element];
-    if (this.address) tools.unshift(button("Copy link", () => this.copy(), { title: "The address of this view" }));
+    if (this.address)
+      tools.unshift(button("Copy link", () => this.copy(), { title: "The address of this view" }));
     return make(
       "header",
       { className: "ebm-head" },
@@ -132,10 +130,13 @@ class Explorer {
     );
   }
 
+  /** Return what images add to the page; there is one run then. */
   images() {
     const found = [];
     if (this.page.plane) {
-      this.pictures = new PictureView(new ImagePlane(this.page.plane), (x, y) => this.point(x, y, { aloud: true }));
+      this.pictures = new PictureView(new ImagePlane(this.page.plane), (x, y) =>
+        this.point(x, y, { aloud: true }),
+      );
       found.push(this.pictures.element);
     }
     if (this.page.chain) {
@@ -143,7 +144,7 @@ class Explorer {
       this.chain = new ChainView(this.page.chain, { slider, choice, state: this.state, change });
       found.push(this.chain.element);
     }
-    return found.length ? [make("div", { className: "ebm-views" }, ...found)] : [];
+    return found;
   }
 
   listen() {
@@ -158,8 +159,8 @@ class Explorer {
     this.sized = new ResizeObserver(() => this.repaint());
     this.sized.observe(this.body);
     this.visible = true;
-    this.watched = new IntersectionObserver(([entry]) => {
-      this.visible = entry.isIntersecting;
+    this.watched = new IntersectionObserver((entries) => {
+      this.visible = entries.at(-1).isIntersecting;
       this.ask();
     });
     this.watched.observe(this.root);
@@ -242,7 +243,8 @@ class Explorer {
     const [[left, right], [bottom, top]] = this.page.bounds;
     for (const run of this.runs) {
       run.particles.restart(seed);
-      for (let k = 0; k + 1 < drops.length; k += 2) run.particles.drop(run.surface, drops[k], drops[k + 1]);
+      for (let k = 0; k + 1 < drops.length; k += 2)
+        run.particles.drop(run.surface, drops[k], drops[k + 1]);
       const random = new Random(seed + 1);
       for (let k = 0; k < scattered; k++) {
         const x = left + random.uniform() * (right - left);
@@ -308,7 +310,9 @@ class Explorer {
     this.rested = true;
     const last = particles.count - 1;
     const place = `(${shortened(particles.x[last])}, ${shortened(particles.y[last])})`;
-    this.say(`At rest: the last particle at ${place}, energy ${shortened(particles.energy[last])}.`);
+    this.say(
+      `At rest: the last particle at ${place}, energy ${shortened(particles.energy[last])}.`,
+    );
   }
 
   // The pointer, the crosshair and the camera
@@ -327,7 +331,11 @@ class Explorer {
     const known = x !== undefined && y !== undefined;
     for (const { map } of this.stages) map.cursor = known ? [x, y] : null;
     if (!known) {
-      if (this.pictures) this.pictures.show(...this.page.plane.corners[0], this.energyAt(...this.page.plane.corners[0]));
+      if (this.pictures)
+        this.pictures.show(
+          ...this.page.plane.corners[0],
+          this.energyAt(...this.page.plane.corners[0]),
+        );
       return;
     }
     const energies = this.runs.map((run) => shortened(look(run.surface, x, y)[0]));
@@ -462,7 +470,8 @@ class Explorer {
     const each = (value) => this.runs.map((run) => value(run)).join(" and ");
     const rows = [["Particles", particles.count.toLocaleString("en")]];
     if (particles.count) {
-      const share = ({ particles: p }) => (p.tried ? `${Math.round((100 * p.accepted) / p.tried)} %` : "–");
+      const share = ({ particles: p }) =>
+        p.tried ? `${Math.round((100 * p.accepted) / p.tried)} %` : "–";
       const mean = ({ particles: p }) => shortened(p.history.at(-1)?.mean ?? NaN);
       rows.push(["Accepted", each(share)], ["Mean energy", each(mean)]);
       rows.push(["Exact mean", each(({ law }) => shortened(law.mean))]);

@@ -35,8 +35,7 @@ function shadesOf(shades, width, height) {
     const [a, b, c, d] = up.weights.subarray(4 * p, 4 * p + 4);
     for (let i = 0; i < wide; i++) {
       const k = at + i;
-      row[i] =
-        a * grid[k] + b * grid[k + wide] + c * grid[k + 2 * wide] + d * grid[k + 3 * wide];
+      row[i] = a * grid[k] + b * grid[k + wide] + c * grid[k + 2 * wide] + d * grid[k + 3 * wide];
     }
     for (let x = 0; x < width; x++) {
       const i = across.first[x];

@@ -36,7 +36,9 @@ export class ImagePlane {
   /** Return the pixels at a place of the plane, from 0 to 1. */
   at(x, y) {
     const span = this.high - this.low;
-    return this.origin.map((value, k) => (value + x * this.across[k] + y * this.up[k] - this.low) / span);
+    return this.origin.map(
+      (value, k) => (value + x * this.across[k] + y * this.up[k] - this.low) / span,
+    );
   }
 }
 
@@ -61,7 +63,12 @@ export class PictureView {
       "section",
       { className: "ebm-card ebm-images" },
       make("h3", {}, "The picture at the crosshair"),
-      make("div", { className: "ebm-pictures" }, this.canvas, make("div", { className: "ebm-corners" }, ...corners)),
+      make(
+        "div",
+        { className: "ebm-pictures" },
+        this.canvas,
+        make("div", { className: "ebm-corners" }, ...corners),
+      ),
       this.words,
     );
   }
@@ -104,7 +111,7 @@ export class ChainView {
     });
     this.element = make(
       "section",
-      { className: "ebm-card ebm-images" },
+      { className: "ebm-card ebm-images ebm-chain" },
       make("h3", {}, `Chains of ${chain.sampler}`),
       make("div", { className: "ebm-pictures" }, this.canvas, this.curve),
       this.which.element,
@@ -126,7 +133,10 @@ export class ChainView {
     drawPicture(this.canvas, values, picture);
     const words = `step ${this.chain.steps[at]}, E = ${shortened(this.energy(at, chain))}`;
     this.canvas.setAttribute("aria-label", `Chain ${chain + 1}, ${words}`);
-    this.curve.setAttribute("aria-label", `Energies along the chains. Chain ${chain + 1}: ${words}`);
+    this.curve.setAttribute(
+      "aria-label",
+      `Energies along the chains. Chain ${chain + 1}: ${words}`,
+    );
     this.drawCurve(at, chain, theme);
     this.record.show(at);
     this.which.show(String(chain));

@@ -6,7 +6,6 @@ import { TRAILED } from "./particles.js";
 
 const OVERSHOOT_GAP = 11;
 
-
 export class MapView {
   /** `drop(x, y)` and `point(x, y)` are called with points of the box. */
   constructor(run, page, { drop, point }) {
@@ -35,7 +34,10 @@ export class MapView {
   listen() {
     const at = (event) => {
       const box = this.overlay.getBoundingClientRect();
-      return this.inside((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+      return this.inside(
+        (event.clientX - box.left) / box.width,
+        (event.clientY - box.top) / box.height,
+      );
     };
     this.overlay.addEventListener("click", (event) => {
       if (event.detail > 0) this.drop(...at(event));

@@ -50,7 +50,9 @@ export class Panel {
       ),
       button("Clear", act.clear, { title: "Take all particles away" }),
     );
-    const names = Object.fromEntries(Object.entries(SAMPLERS).map(([key, { name }]) => [key, name]));
+    const names = Object.fromEntries(
+      Object.entries(SAMPLERS).map(([key, { name }]) => [key, name]),
+    );
     const sampler = choice({
       label: "They move by",
       options: names,
@@ -58,7 +60,11 @@ export class Panel {
       change: (key) => act.set({ sampler: key }),
     });
     this.numbers = make("dl", { className: "ebm-numbers" });
-    const hint = make("p", { className: "ebm-caption" }, "Click the map or the surface to drop one.");
+    const hint = make(
+      "p",
+      { className: "ebm-caption" },
+      "Click the map or the surface to drop one.",
+    );
     return this.card("Particles", hint, row, this.keep("sampler", sampler), this.numbers);
   }
 
@@ -115,11 +121,29 @@ export class Panel {
       value: state.view,
       change: (key) => act.set({ view: key }),
     });
-    const ticks = [this.keep("levels", tick({ label: "Half and 90 % of the mass", value: state.levels, change: (levels) => act.set({ levels }) }))];
+    const ticks = [
+      this.keep(
+        "levels",
+        tick({
+          label: "Half and 90 % of the mass",
+          value: state.levels,
+          change: (levels) => act.set({ levels }),
+        }),
+      ),
+    ];
     if (page.points) {
-      ticks.push(this.keep("data", tick({ label: "Data", value: state.data, change: (data) => act.set({ data }) })));
+      ticks.push(
+        this.keep(
+          "data",
+          tick({ label: "Data", value: state.data, change: (data) => act.set({ data }) }),
+        ),
+      );
     }
-    return this.card("Surface", this.keep("view", view), make("div", { className: "ebm-row" }, ...ticks));
+    return this.card(
+      "Surface",
+      this.keep("view", view),
+      make("div", { className: "ebm-row" }, ...ticks),
+    );
   }
 
   terms(state) {

@@ -20,7 +20,9 @@ export class Run {
     [this.rows, this.columns] = page.shape;
     this.terms = given.terms.map(({ name, values }) => ({ name, values: floatsOf(values) }));
     this.steps = given.frames?.steps ?? [];
-    this.film = given.frames ? energiesOf(given.frames.values, given.frames.low, given.frames.high) : null;
+    this.film = given.frames
+      ? energiesOf(given.frames.values, given.frames.low, given.frames.high)
+      : null;
     this.particles = new Particles(seed, BARS);
   }
 

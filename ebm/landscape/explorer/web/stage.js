@@ -9,7 +9,7 @@ import { make } from "./controls.js";
 import { marginals } from "./law.js";
 
 export class Stage {
-  constructor(run, page, { drop, point, turn, titled }) {
+  constructor(run, page, { drop, point, turn, titled, beside = [] }) {
     this.run = run;
     this.page = page;
     this.map = new MapView(run, page, { drop, point });
@@ -30,7 +30,8 @@ export class Stage {
     this.trace = make("canvas", { className: "ebm-trace", role: "img" });
     this.caption = make("p", { className: "ebm-caption" });
     const [[left, right], [bottom, top]] = page.bounds;
-    const ends = (a, b) => make("div", { className: "ebm-ends", ...hidden }, make("span", {}, a), make("span", {}, b));
+    const ends = (a, b) =>
+      make("div", { className: "ebm-ends", ...hidden }, make("span", {}, a), make("span", {}, b));
     const chart = make(
       "div",
       { className: "ebm-joint" },
@@ -52,7 +53,13 @@ export class Stage {
           { className: "ebm-card ebm-relief" },
           make("div", { className: "ebm-solid" }, this.relief, this.above),
         ),
-        make("div", { className: "ebm-card ebm-wide" }, make("h3", {}, "Energy of the particles"), this.trace),
+        ...beside,
+        make(
+          "div",
+          { className: "ebm-card ebm-wide" },
+          make("h3", {}, "Energy of the particles"),
+          this.trace,
+        ),
       ),
     );
     this.extent = { bottom, top };
@@ -78,7 +85,11 @@ export class Stage {
     const done = (event) => {
       if (from && moved <= 4 && event.type === "pointerup") {
         const box = this.above.getBoundingClientRect();
-        const at = this.surface.seen(this.run.surface, event.clientX - box.left, event.clientY - box.top);
+        const at = this.surface.seen(
+          this.run.surface,
+          event.clientX - box.left,
+          event.clientY - box.top,
+        );
         if (at) drop(...at);
       }
       from = null;
@@ -120,7 +131,14 @@ export class Stage {
       },
       theme,
     );
-    this.surface.draw(run.shades, run.heights, theme, lines, { ...state, ratio: this.map.ratio }, { draft });
+    this.surface.draw(
+      run.shades,
+      run.heights,
+      theme,
+      lines,
+      { ...state, ratio: this.map.ratio },
+      { draft },
+    );
     const density = state.view === "density";
     drawBar(this.bar, { high: page.high, compression: page.compression, density }, theme);
     this.describe(state, theme);

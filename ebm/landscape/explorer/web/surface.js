@@ -23,8 +23,8 @@ export class Camera {
       Math.sin(e),
     ];
     this.middleX = width / 2;
-    this.middleY = height * 0.46;
-    this.scale = Math.min(width / 3.1, height / 2.65) * zoom;
+    this.middleY = height * 0.45;
+    this.scale = Math.min(width / 3.1, height / 2.75) * zoom;
   }
 
   /** Write where a point is on the screen, and how far away: x, y within 1, z from 0 to 1. */
@@ -178,8 +178,10 @@ export class SurfaceView {
         const z = grid(heights, i, j);
         const corner = [0, 0, 0, grid(shades, i, j), 1];
         this.camera.project(x, y, Math.min(Math.max(z, 0), 1), corner);
-        const slopeX = ((grid(heights, i + 1, j) - grid(heights, i - 1, j)) * (columns - 1)) / 4 / this.halfX;
-        const slopeY = ((grid(heights, i, j + 1) - grid(heights, i, j - 1)) * (rows - 1)) / 4 / this.halfY;
+        const slopeX =
+          ((grid(heights, i + 1, j) - grid(heights, i - 1, j)) * (columns - 1)) / 4 / this.halfX;
+        const slopeY =
+          ((grid(heights, i, j + 1) - grid(heights, i, j - 1)) * (rows - 1)) / 4 / this.halfY;
         const finite = Math.abs(slopeX) + Math.abs(slopeY) < Infinity;
         corner[4] = finite ? lightOf(slopeX * HEIGHT, slopeY * HEIGHT) : lightOf(0, 0);
         corners.push(z === z ? corner : null);
@@ -201,7 +203,14 @@ export class SurfaceView {
       }
     }
     for (let i = 0; i + 1 < wide; i++) {
-      this.wall(painter, theme.wallX, at(i, 0), at(i + 1, 0), this.floor(i, 0), this.floor(i + 1, 0));
+      this.wall(
+        painter,
+        theme.wallX,
+        at(i, 0),
+        at(i + 1, 0),
+        this.floor(i, 0),
+        this.floor(i + 1, 0),
+      );
       const last = high - 1;
       this.wall(
         painter,
@@ -213,7 +222,14 @@ export class SurfaceView {
       );
     }
     for (let j = 0; j + 1 < high; j++) {
-      this.wall(painter, theme.wallY, at(0, j), at(0, j + 1), this.floor(0, j), this.floor(0, j + 1));
+      this.wall(
+        painter,
+        theme.wallY,
+        at(0, j),
+        at(0, j + 1),
+        this.floor(0, j),
+        this.floor(0, j + 1),
+      );
       const last = wide - 1;
       this.wall(
         painter,
@@ -251,7 +267,8 @@ export class SurfaceView {
     this.camera.project(this.halfX * (2 * across - 1), this.halfY * (2 * up - 1), z, here);
     const column = Math.round(here[0]);
     const row = Math.round(here[1]);
-    const inside = column >= 0 && row >= 0 && column < this.canvas.width && row < this.canvas.height;
+    const inside =
+      column >= 0 && row >= 0 && column < this.canvas.width && row < this.canvas.height;
     if (!inside || here[2] > this.depth[row * this.canvas.width + column] + 0.06) return null;
     here[0] /= this.sharp;
     here[1] /= this.sharp;
