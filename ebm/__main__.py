@@ -22,11 +22,16 @@ class Tour:
     """Folder of the page."""
     quick: bool = False
     """A tenth of the steps: to see that everything works."""
+    gallery: Path | None = None
+    """Draw what every method makes of two moons into this folder instead."""
 
     def run(self) -> int:
         """Run the tour."""
         from ebm import tour
 
+        if self.gallery is not None:
+            print(f"The gallery is {tour.gallery.run(self.gallery, quick=self.quick)}")
+            return 0
         print(f"The page is {tour.run(self.out, quick=self.quick)}")
         return 0
 

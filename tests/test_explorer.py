@@ -521,7 +521,7 @@ def test_images_have_a_picture_at_every_place_and_chains_to_scrub(opened):
         energy(x[1:2]).item(), abs=0.02 * view.high + 1e-3
     )
     shown = picture(page, ".ebm-chain .ebm-pixels")
-    slide(page, "Step of the chain", "End", 1)
+    slide(page, "Record of the chain", "End", 1)
     assert picture(page, ".ebm-chain .ebm-pixels") != shown
     assert call(page, "state.record") == 11
 
@@ -589,8 +589,21 @@ def test_without_anywidget_the_widget_says_how_to_get_it(monkeypatch):
         view.widget()
 
 
-def test_a_cell_shows_the_page_in_a_frame():
+def test_a_cell_shows_the_page_in_a_frame_that_grows_with_it(chromium, tmp_path):
     view = ebm.landscape.explorer(ebm.energies.Ring(), bounds=(-2, 2), resolution=20)
     text = view._repr_html_()
+    (tmp_path / "outer.html").write_text(f"<!doctype html><body>{text}</body>", encoding="utf-8")
+    page = chromium.new_page(viewport={"width": 700, "height": 600})
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((tmp_path / "outer.html").as_uri())
+    frame = page.frame_locator("iframe")
+    frame.locator(".ebm-map").wait_for()
+    inside = frame.locator(".ebm-body").evaluate("(body) => body.offsetHeight")
+    page.wait_for_function(
+        f"Math.abs(document.querySelector('iframe').offsetHeight - {inside}) < 60"
+    )
+    page.close()
+    assert errors == []
     assert text.startswith("<iframe srcdoc=")
     assert text.count('"') == 8  # those of the page are escaped

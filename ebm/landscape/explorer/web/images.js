@@ -92,7 +92,7 @@ export class ChainView {
     this.canvas = make("canvas", { className: "ebm-pixels", role: "img" });
     this.curve = make("canvas", { className: "ebm-curve", role: "img" });
     this.record = slider({
-      label: "Step of the chain",
+      label: "Record of the chain",
       value: Math.min(state.record, this.count - 1),
       places: this.count - 1,
       toValue: (place) => Math.round(place * (this.count - 1)),
@@ -131,7 +131,7 @@ export class ChainView {
     const start = (at * chains + chain) * size;
     const values = Float32Array.from(this.bytes.subarray(start, start + size), (b) => b / 255);
     drawPicture(this.canvas, values, picture);
-    const words = `step ${this.chain.steps[at]}, E = ${shortened(this.energy(at, chain))}`;
+    const words = `record ${this.chain.steps[at]}, E = ${shortened(this.energy(at, chain))}`;
     this.canvas.setAttribute("aria-label", `Chain ${chain + 1}, ${words}`);
     this.curve.setAttribute(
       "aria-label",
