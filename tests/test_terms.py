@@ -491,11 +491,11 @@ class small_blocks:
     """Blocks and tiles of a few rows, however small the batch."""
 
     def __enter__(self) -> None:
-        self.found = log_sum_exp.DENSE, log_sum_exp.CHUNK, log_sum_exp.TILE
-        log_sum_exp.DENSE, log_sum_exp.CHUNK, log_sum_exp.TILE = 0, 64, 4
+        self.found = log_sum_exp.CHUNK, log_sum_exp.TILE
+        log_sum_exp.CHUNK, log_sum_exp.TILE = 64, 4
 
     def __exit__(self, *_: object) -> None:
-        log_sum_exp.DENSE, log_sum_exp.CHUNK, log_sum_exp.TILE = self.found
+        log_sum_exp.CHUNK, log_sum_exp.TILE = self.found
 
 
 COLLAPSE = {

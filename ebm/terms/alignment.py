@@ -1,13 +1,13 @@
 """Alignment: the squared distance of two embeddings on the sphere."""
 
 from torch import Tensor
-from torch.nn import functional
 
 from ebm import checks
 from ebm.energy import Energy
 from ebm.shapes import Energies
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
+from ebm.terms.unit import unit
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -66,4 +66,4 @@ class Alignment(Energy):
             ValueError: The views are no matrices of one shape.
         """
         checks.embeddings(x, y)
-        return (functional.normalize(x, dim=-1) - functional.normalize(y, dim=-1)).square().sum(-1)
+        return (unit(x) - unit(y)).square().sum(-1)

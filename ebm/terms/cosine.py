@@ -1,13 +1,17 @@
 """Cosine: how far two directions are apart."""
 
+from typing import Any
+
+import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ebm import checks
 from ebm.energy import Energy
 from ebm.shapes import Energies
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
+from ebm.terms.second_derivatives import through
+from ebm.terms.unit import SMALLEST, unit_plain
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -27,6 +31,42 @@ from ebm.traits import (
     Views,
     ViewSwap,
 )
+
+
+def cosine(x: Tensor, y: Tensor) -> Energies:
+    """Return the cosine of each pair of rows; the gradient is written out."""
+    return _Cosine.apply(x, y)  # pyright: ignore[reportReturnType]
+
+
+def cosine_plain(x: Tensor, y: Tensor) -> Energies:
+    """Return `cosine` by the plain formula."""
+    return (unit_plain(x) * unit_plain(y)).sum(-1)
+
+
+class _Cosine(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        norms = [torch.linalg.vector_norm(z, dim=-1, keepdim=True) for z in (x, y)]
+        lengths = [norm.clamp(min=SMALLEST) for norm in norms]
+        values = (x * y).sum(-1, keepdim=True).div_(lengths[0]).div_(lengths[1])
+        ctx.save_for_backward(x, y, values, *norms)
+        return values.squeeze(-1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, values, *norms = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return through(cosine_plain, (x, y), ctx.needs_input_grad, gradient)
+        gradient = gradient[..., None]
+        lengths = [norm.clamp(min=SMALLEST) for norm in norms]
+        across = gradient / (lengths[0] * lengths[1])
+        found: list[Tensor | None] = [None, None]
+        for i, (own, other) in enumerate(((x, y), (y, x))):
+            if ctx.needs_input_grad[i]:
+                along = gradient * values / lengths[i].square()
+                along.masked_fill_(norms[i] < SMALLEST, 0)
+                found[i] = (other * across).addcmul_(own, along, value=-1)
+        return tuple(found)
 
 
 class Cosine(Energy):
@@ -66,4 +106,4 @@ class Cosine(Energy):
             ValueError: The views are no matrices of one shape.
         """
         checks.embeddings(x, y)
-        return -(functional.normalize(x, dim=-1) * functional.normalize(y, dim=-1)).sum(-1)
+        return -cosine(x, y)

@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ebm import checks, distributed
 from ebm.energy import Energy
 from ebm.shapes import Scalar
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
+from ebm.terms.second_derivatives import through
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -33,38 +33,54 @@ from ebm.traits import (
 )
 
 
-def squared_products(x: Tensor, y: Tensor) -> Scalar:
-    """Return |x^T y|_F^2, the sum of the squared products of all pairs of columns.
+def off_diagonal(x: Tensor) -> Scalar:
+    """Return the sum of the squared unbiased covariances of different columns of x.
 
-    It goes through the smaller of two sides, as |x^T y|^2 = <x x^T, y y^T>: N^2 D or N D^2
-    multiplications, and never more than min(N, D)^2 numbers beside the inputs.
+    With z the centered rows, it goes through the smaller of two sides, as
+    |z^T z|^2 = |z z^T|^2: N^2 D or N D^2 multiplications, and min(N, D)^2 numbers.
     """
-    return _SquaredProducts.apply(x, y)  # pyright: ignore[reportReturnType]
+    return _OffDiagonal.apply(x)  # pyright: ignore[reportReturnType]
 
 
-class _SquaredProducts(torch.autograd.Function):
-    # The gram matrices are symmetric, which autograd does not know: it multiplies twice.
+def off_diagonal_plain(x: Tensor) -> Scalar:
+    """Return `off_diagonal` by the plain formula, which holds the D x D matrix."""
+    z = x - x.mean(dim=0)
+    covariance = z.mT @ z / (len(x) - 1)
+    return (covariance - covariance.diagonal().diag()).square().sum()
+
+
+class _OffDiagonal(torch.autograd.Function):
+    # The matrices are symmetric, which autograd does not know: it multiplies twice.
     @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        z = x - x.mean(dim=0)
         if len(x) >= x.shape[1]:
-            products = (x.mT @ y,)
-            value = products[0].square().sum()
+            matrix = (z.mT @ z).div_(len(x) - 1)
+            diagonal = matrix.diagonal().clone()
+            matrix.diagonal().zero_()
+            value = squared(matrix)
         else:
-            products = (x @ x.mT,) if x is y else (x @ x.mT, y @ y.mT)
-            value = (products[0] * products[-1]).sum()
-        ctx.save_for_backward(x, y, *products)
+            matrix = (z @ z.mT).div_(len(x) - 1)
+            diagonal = z.square().sum(dim=0).div_(len(x) - 1)
+            value = squared(matrix) - squared(diagonal)
+        ctx.save_for_backward(x, z, matrix, diagonal)
         return value
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        x, y, first, *second = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> Tensor | None:
+        x, z, matrix, diagonal = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return through(off_diagonal_plain, (x,), (True,), gradient)[0]
+        factor = 4 * gradient / (len(x) - 1)
         with torch.autocast(x.device.type, enabled=False):
             if len(x) >= x.shape[1]:
-                return 2 * gradient * (y @ first.mT), 2 * gradient * (x @ first)
-            last = second[0] if second else first
-            to_x = 2 * gradient * (last @ x)
-            return to_x, 2 * gradient * (first @ y) if second else to_x
+                return z @ (matrix * factor)
+            return torch.mm(matrix * factor, z).addcmul_(z, diagonal * factor, value=-1)
+
+
+def squared(matrix: Tensor) -> Scalar:
+    """Return the sum of squares of a contiguous tensor, without a copy."""
+    return torch.dot(matrix.view(-1), matrix.view(-1))
 
 
 class Covariance(Energy):
@@ -124,12 +140,8 @@ class Covariance(Energy):
         """
         views = [distributed.gather(view) for view in (x, *others)]
         checks.embeddings(*views, least=2, user="a covariance")
-        values = [self._off_diagonal(v) / self.entries(v.shape[1]) for v in views]
+        values = [off_diagonal(v) / self.entries(v.shape[1]) for v in views]
         return self.over_views(torch.stack(values))
-
-    def _off_diagonal(self, x: Tensor) -> Scalar:
-        x = (x - x.mean(dim=0)) / (len(x) - 1) ** 0.5
-        return squared_products(x, x) - x.square().sum(dim=0).square().sum()
 
     def extra_repr(self) -> str:
         """Return the normalization."""

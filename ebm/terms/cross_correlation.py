@@ -1,5 +1,7 @@
 """Cross-correlation: two views agree in every dimension, and dimensions do not repeat."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -7,8 +9,9 @@ from ebm import checks, distributed
 from ebm.energy import Energy
 from ebm.shapes import Scalar
 from ebm.terms.counterexample import PAIR
-from ebm.terms.covariance import squared_products
+from ebm.terms.covariance import squared
 from ebm.terms.precision import full_precision
+from ebm.terms.second_derivatives import through
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -30,6 +33,88 @@ from ebm.traits import (
     Views,
     ViewSwap,
 )
+
+
+def squared_correlations(x: Tensor, y: Tensor, eps: float) -> tuple[Scalar, Scalar]:
+    """Return sum_j (1 - C_jj)^2 and sum_{j != k} C_jk^2; the gradient is written out.
+
+    With u and v the standardized views, the second goes through the smaller of two sides, as
+    |u^T v|^2 = <u u^T, v v^T>.
+    """
+    return _SquaredCorrelations.apply(x, y, eps)  # pyright: ignore[reportReturnType]
+
+
+def squared_correlations_plain(x: Tensor, y: Tensor, eps: float) -> tuple[Scalar, Scalar]:
+    """Return `squared_correlations` by the plain formula, which holds the D x D matrix."""
+    x, y = ((z - z.mean(0)) / (z.var(0, correction=0) + eps).sqrt() for z in (x, y))
+    correlation = x.mT @ y / len(x)
+    diagonal = correlation.diagonal()
+    return (1 - diagonal).square().sum(), (correlation - diagonal.diag()).square().sum()
+
+
+class _SquaredCorrelations(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        (u, of_x), (v, of_y) = _standardized(x, eps), _standardized(y, eps)
+        if len(x) >= x.shape[1]:
+            correlation = (u.mT @ v).div_(len(x))
+            products = (correlation,)
+            diagonal = correlation.diagonal().clone()
+            whole = squared(correlation)
+        else:
+            products = ((u @ u.mT).div_(len(x)), (v @ v.mT).div_(len(x)))
+            diagonal = (u * v).sum(dim=0).div_(len(x))
+            whole = torch.dot(products[0].view(-1), products[1].view(-1))
+        ctx.save_for_backward(x, y, u, v, of_x, of_y, diagonal, *products)
+        ctx.eps = eps
+        return squared(1 - diagonal), whole - squared(diagonal)
+
+    @staticmethod
+    def backward(
+        ctx: Any, agreement: Tensor, redundancy: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, None]:
+        x, y, u, v, of_x, of_y, diagonal, first, *second = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            plain = through(
+                lambda x, y: squared_correlations_plain(x, y, ctx.eps),
+                (x, y), ctx.needs_input_grad[:2], agreement, redundancy,
+            )  # fmt: skip
+            return plain[0], plain[1], None
+        with torch.autocast(x.device.type, enabled=False):
+            own = (diagonal - 1) * (2 * agreement)
+            of_x, of_y = of_x / len(x), of_y / len(y)
+            if not second:
+                slope = first * (2 * redundancy)
+                slope.diagonal().copy_(own)
+                shares = slope * first
+                to_x = v @ (slope * of_x[:, None]).mT
+                to_x.addcmul_(u, shares.sum(1).mul_(of_x), value=-1)
+                to_y = u @ (slope * of_y)
+                to_y.addcmul_(v, shares.sum(0).mul_(of_y), value=-1)
+                return to_x, to_y, None
+            own -= diagonal * (2 * redundancy)
+            to_u = _to_standardized(second[0] * (2 * redundancy), u, v, own)
+            to_v = _to_standardized(first * (2 * redundancy), v, u, own)
+            return to_u.mul_(of_x), to_v.mul_(of_y), None
+
+
+def _standardized(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Return the standardized rows, and what their columns were scaled by."""
+    # Centered first: batch norm alone loses the digits of a large mean.
+    z, _, scale = torch.native_batch_norm(x - x.mean(dim=0), None, None, None, None, True, 0.0, eps)
+    if eps == 0 and bool((scale == 0).any()):
+        raise ValueError(
+            "eps must be positive where a dimension is constant over the batch, got eps=0. "
+            "Pass eps=1e-5."
+        )
+    return z, scale
+
+
+def _to_standardized(gram: Tensor, own: Tensor, other: Tensor, weights: Tensor) -> Tensor:
+    """Return the gradient in a view before its columns were scaled."""
+    gradient = (other * weights).addmm_(gram, own)
+    # A column's scale falls as the column grows.
+    return gradient.addcmul_(own, (gradient * own).mean(dim=0), value=-1)
 
 
 class CrossCorrelation(Energy):
@@ -99,25 +184,10 @@ class CrossCorrelation(Energy):
     @full_precision
     def parts(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Return the diagonal's part and the weighted rest."""
-        x, y = self._standardized(x), self._standardized(y)
-        checks.embeddings(x, y)
-        diagonal = (x * y).sum(dim=0)
-        off_diagonal = squared_products(x, y) - diagonal.square().sum()
-        return {
-            "agreement": (1 - diagonal).square().sum(),
-            "redundancy": self.off_diagonal_weight * off_diagonal,
-        }
-
-    def _standardized(self, x: Tensor) -> Tensor:
-        x = distributed.gather(x)
-        checks.embeddings(x, least=2, user="a correlation")
-        variance, mean = torch.var_mean(x, dim=0, correction=0)
-        if self.eps == 0 and bool((variance == 0).any()):
-            raise ValueError(
-                "eps must be positive where a dimension is constant over the batch, got eps=0. "
-                "Pass eps=1e-5."
-            )
-        return (x - mean) * (variance + self.eps).rsqrt() / len(x) ** 0.5
+        x, y = distributed.gather(x), distributed.gather(y)
+        checks.embeddings(x, y, least=2, user="a correlation")
+        agreement, redundancy = squared_correlations(x, y, self.eps)
+        return {"agreement": agreement, "redundancy": self.off_diagonal_weight * redundancy}
 
     def extra_repr(self) -> str:
         """Return the numbers."""

@@ -4,7 +4,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ebm import checks, distributed
 from ebm.energy import Energy
@@ -12,6 +11,7 @@ from ebm.shapes import Energies
 from ebm.terms import log_sum_exp
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
+from ebm.terms.unit import unit
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -108,12 +108,17 @@ class Decoupled(Energy):
         """
         n, everyone = len(x), len(x) * distributed.world()
         checks.embeddings(x, y, least=2 if everyone < 2 else 1, user="decoupled negatives")
-        root = self.temperature**0.5
-        x, y = functional.normalize(x, dim=-1) / root, functional.normalize(y, dim=-1) / root
+        largest = 1 / self.temperature
+        z = unit(torch.cat([x, y]), largest**0.5)
+        x, y = z[:n], z[n:]
         positive = (x * y).sum(-1)
-        others = torch.cat([distributed.gather(x), distributed.gather(y)])
-        skip = (distributed.rank() * n, distributed.rank() * n + everyone)
-        sums = log_sum_exp.products(x, others, skip) + log_sum_exp.products(y, others, skip)
+        if distributed.world() == 1:
+            sums = log_sum_exp.gram(z, largest, (0, n))
+            sums = sums[:n] + sums[n:]
+        else:
+            others = torch.cat([distributed.gather(x), distributed.gather(y)])
+            skip = (distributed.rank() * n, distributed.rank() * n + everyone)
+            sums = sum(log_sum_exp.products(view, others, skip, largest) for view in (x, y))
         return sums / 2 - self._weights(positive.detach(), everyone) * positive
 
     def _weights(self, positive: Tensor, everyone: int) -> Tensor | float:

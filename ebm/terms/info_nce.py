@@ -4,7 +4,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ebm import checks, distributed
 from ebm.energy import Energy
@@ -13,6 +12,7 @@ from ebm.terms import log_sum_exp
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
 from ebm.terms.symmetric import Symmetric
+from ebm.terms.unit import SMALLEST, unit
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -98,17 +98,29 @@ class InfoNCE(Energy):
                 form.
         """
         checks.embeddings(x, y)
-        x = functional.normalize(x, dim=-1) / self.temperature
-        y = functional.normalize(y, dim=-1)
+        largest = 1 / self.temperature
+        x, y = unit(x, largest), unit(y)
         positive = (x * y).sum(-1)
         if negatives is None:
-            return log_sum_exp.products(x, distributed.gather(y)) - positive
-        negatives = functional.normalize(_fitting(negatives, x), dim=-1)
+            return log_sum_exp.products(x, distributed.gather(y), largest=largest) - positive
+        negatives = _fitting(negatives, x)
         if negatives.ndim == 2:
-            others = log_sum_exp.products(x, negatives)
+            others = log_sum_exp.products(x, unit(negatives), largest=largest)
         else:
-            others = torch.logsumexp((negatives @ x.unsqueeze(-1)).squeeze(-1), dim=1)
+            norms = torch.linalg.vector_norm(negatives, dim=-1).clamp(min=SMALLEST)
+            others = torch.logsumexp((negatives @ x.unsqueeze(-1)).squeeze(-1) / norms, dim=1)
         return torch.logaddexp(positive, others) - positive
+
+    @full_precision
+    def both_ways(self, x: Tensor, y: Tensor) -> Energies:
+        """Return the average of E(x, y) and E(y, x), whose sums share their products."""
+        if distributed.world() > 1:
+            return (self(x, y) + self(y, x)) / 2
+        checks.embeddings(x, y)
+        largest = 1 / self.temperature
+        x, y = unit(x, largest), unit(y)
+        of_x, of_y = log_sum_exp.both(x, y, largest)
+        return (of_x + of_y) / 2 - (x * y).sum(-1)
 
     def extra_repr(self) -> str:
         """Return the temperature."""

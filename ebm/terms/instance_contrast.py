@@ -4,13 +4,13 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ebm import checks, distributed
 from ebm.energy import Energy
 from ebm.shapes import Energies, Scalar
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
+from ebm.terms.unit import SMALLEST, unit
 from ebm.traits import (
     BatchPermutation,
     DimensionPermutation,
@@ -95,10 +95,10 @@ class InstanceContrast(Energy):
 
     def _scores(self, x: Tensor, memories: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
         checks.embeddings(x, memories)
-        x = functional.normalize(x, dim=-1) / self.temperature
-        own = (x * functional.normalize(memories, dim=-1)).sum(-1)
-        negatives = functional.normalize(negatives, dim=-1)
-        return own, (negatives @ x.unsqueeze(-1)).squeeze(-1)
+        x = unit(x, 1 / self.temperature)
+        own = (x * unit(memories)).sum(-1)
+        norms = torch.linalg.vector_norm(negatives, dim=-1).clamp(min=SMALLEST)
+        return own, (negatives @ x.unsqueeze(-1)).squeeze(-1) / norms
 
     def extra_repr(self) -> str:
         """Return the arguments."""

@@ -1,6 +1,7 @@
 """Invariance: the squared distance of two embeddings."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from ebm.energy import Energy
 from ebm.shapes import Energies
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
+from ebm.terms.second_derivatives import through
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -28,6 +30,32 @@ from ebm.traits import (
     Views,
     ViewSwap,
 )
+
+
+def squared_distance(x: Tensor, y: Tensor) -> Energies:
+    """Return |x_i - y_i|^2 of each pair of rows; the gradient is written out."""
+    return _SquaredDistance.apply(x, y)  # pyright: ignore[reportReturnType]
+
+
+def squared_distance_plain(x: Tensor, y: Tensor) -> Energies:
+    """Return `squared_distance` by the plain formula."""
+    return (x - y).square().sum(dim=-1)
+
+
+class _SquaredDistance(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        difference = x - y
+        ctx.save_for_backward(x, y, difference)
+        return torch.linalg.vector_norm(difference, dim=-1).square_()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, difference = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return through(squared_distance_plain, (x, y), ctx.needs_input_grad, gradient)
+        to_x = difference * (2 * gradient)[:, None]
+        return to_x, -to_x if ctx.needs_input_grad[1] else None
 
 
 class Invariance(Energy):
@@ -77,6 +105,10 @@ class Invariance(Energy):
             ValueError: The views are no matrices of one shape.
         """
         checks.embeddings(x, y)
+        if self.over_dims is torch.mean:
+            return squared_distance(x, y) / x.shape[1]
+        if self.over_dims is torch.sum:
+            return squared_distance(x, y)
         return self.over_dims((x - y).square(), dim=-1)
 
     def extra_repr(self) -> str:

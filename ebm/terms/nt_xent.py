@@ -4,7 +4,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ebm import checks, distributed
 from ebm.energy import Energy
@@ -13,6 +12,7 @@ from ebm.terms import log_sum_exp
 from ebm.terms.counterexample import PAIR
 from ebm.terms.info_nce import highest, lowest
 from ebm.terms.precision import full_precision
+from ebm.terms.unit import unit
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -95,17 +95,18 @@ class NTXent(Energy):
             ValueError: The views are no matrices of one shape.
         """
         checks.embeddings(x, y)
-        root = self.temperature**0.5
-        x, y = functional.normalize(x, dim=-1) / root, functional.normalize(y, dim=-1) / root
-        n = len(x)
+        n, largest = len(x), 1 / self.temperature
+        z = unit(torch.cat([x, y]), largest**0.5)
+        x, y = z[:n], z[n:]
+        positive = (x * y).sum(-1)
         if distributed.world() == 1:
-            values = log_sum_exp.gram(torch.cat([x, y]), 1 / self.temperature)
-            return (values[:n] + values[n:]) / 2 - (x * y).sum(-1)
+            values = log_sum_exp.gram(z, largest)
+            return (values[:n] + values[n:]) / 2 - positive
         everyone = torch.cat([distributed.gather(x), distributed.gather(y)])
         own = distributed.rank() * n
-        of_x = log_sum_exp.products(x, everyone, (own,))
-        of_y = log_sum_exp.products(y, everyone, (own + len(everyone) // 2,))
-        return (of_x + of_y) / 2 - (x * y).sum(-1)
+        of_x = log_sum_exp.products(x, everyone, (own,), largest)
+        of_y = log_sum_exp.products(y, everyone, (own + len(everyone) // 2,), largest)
+        return (of_x + of_y) / 2 - positive
 
     def extra_repr(self) -> str:
         """Return the temperature."""

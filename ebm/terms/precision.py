@@ -20,12 +20,17 @@ def full_precision(function: Callable[..., Result]) -> Callable[..., Result]:
     def run(*inputs: object, **named: object) -> Result:
         tensors = [x for x in inputs if isinstance(x, Tensor)]
         device = tensors[0].device.type if tensors else "cpu"
+        if not torch.is_autocast_enabled(device) and not any(map(_narrow, tensors)):
+            return function(*inputs, **named)
         with torch.autocast(device, enabled=False):
             return function(*(_widened(x) for x in inputs), **named)
 
     return run
 
 
+def _narrow(x: Tensor) -> bool:
+    return x.dtype in (torch.float16, torch.bfloat16)
+
+
 def _widened(x: object) -> object:
-    narrow = isinstance(x, Tensor) and x.dtype in (torch.float16, torch.bfloat16)
-    return x.float() if narrow else x  # pyright: ignore[reportAttributeAccessIssue]
+    return x.float() if isinstance(x, Tensor) and _narrow(x) else x

@@ -6,6 +6,7 @@ from ebm import checks
 from ebm.energy import Energy
 from ebm.shapes import Energies
 from ebm.terms.counterexample import PAIR
+from ebm.terms.invariance import squared_distance
 from ebm.terms.precision import full_precision
 from ebm.traits import (
     BatchPermutation,
@@ -59,4 +60,4 @@ class Reconstruction(Energy):
             ValueError: The shapes differ.
         """
         checks.same_shape(x, y)
-        return (x - y).flatten(1).square().sum(-1)
+        return squared_distance(x[:, None].flatten(1), y[:, None].flatten(1))

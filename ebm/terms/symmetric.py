@@ -9,6 +9,8 @@ from ebm.traits import Not, Reach, Trait, ViewSwap
 class Symmetric(Energy):
     """E(x, y) = (F(x, y) + F(y, x)) / 2 for an energy F of two views.
 
+    An energy with a method `both_ways(x, y)` gives the average by itself, from one matrix.
+
     Args:
         energy: The energy of one direction.
     """
@@ -34,7 +36,10 @@ class Symmetric(Energy):
         return (*kept, ViewSwap())
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the average of both directions."""
+        """Return the average of both directions, at once where the energy offers that."""
+        both_ways = getattr(self.energy, "both_ways", None)
+        if both_ways is not None:
+            return both_ways(x, y)
         return (self.energy(x, y) + self.energy(y, x)) / 2
 
 

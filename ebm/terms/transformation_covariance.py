@@ -1,13 +1,17 @@
 """Transformation covariance: embeddings avoid the directions used already."""
 
+from typing import Any
+
+import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ebm import checks, distributed
 from ebm.energy import Energy
 from ebm.shapes import Energies, Matrix
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
+from ebm.terms.second_derivatives import through
+from ebm.terms.unit import unit
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -25,6 +29,66 @@ from ebm.traits import (
     UpperBound,
     Views,
 )
+
+
+def along_moment(x: Tensor, everyone: Tensor, previous: Tensor | None, share: float) -> Energies:
+    """Return x_i^T M x_i; the gradient is written out.
+
+    M = share * Y^T Y / N of everyone's rows, plus (1 - share) * previous if there is one. The
+    first part goes through the smaller of two sides, as x_i^T Y^T Y x_i = |Y x_i|^2.
+    """
+    if previous is not None and previous.requires_grad:
+        return along_moment_plain(x, everyone, previous, share)
+    return _AlongMoment.apply(x, everyone, previous, share)  # pyright: ignore[reportReturnType]
+
+
+def along_moment_plain(
+    x: Tensor, everyone: Tensor, previous: Tensor | None, share: float
+) -> Energies:
+    """Return `along_moment` by the plain formula, which holds the D x D matrix."""
+    moment = share * (everyone.mT @ everyone) / len(everyone)
+    if previous is not None:
+        moment = moment + (1 - share) * previous
+    return ((x @ moment) * x).sum(-1)
+
+
+class _AlongMoment(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, previous: Tensor | None, share: float) -> Tensor:
+        # Only the symmetric part counts along x, and it is its own transpose in the gradient.
+        before = None if previous is None else (previous + previous.mT).mul_((1 - share) / 2)
+        products = None
+        if len(y) >= x.shape[1]:
+            moment = (y.mT @ y).mul_(share / len(y))
+            turned = x @ (moment if before is None else moment.add_(before))
+            values = (turned * x).sum(-1)
+        else:
+            products, turned = x @ y.mT, None if before is None else x @ before
+            values = products.square().sum(-1).mul_(share / len(y))
+            if turned is not None:
+                values += (turned * x).sum(-1)
+        ctx.save_for_backward(x, y, previous, products, turned)
+        ctx.share = share
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, previous, products, turned = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            plain = through(
+                lambda x, y: along_moment_plain(x, y, previous, ctx.share),
+                (x, y), ctx.needs_input_grad[:2], gradient,
+            )  # fmt: skip
+            return *plain, None, None
+        weights = (2 * ctx.share / len(y)) * gradient[:, None]
+        to_x = None if turned is None else turned * (2 * gradient[:, None])
+        with torch.autocast(x.device.type, enabled=False):
+            if products is None:
+                return to_x, y @ (x.mT @ (x * weights)), None, None
+            weighted = products * weights
+            to_y = weighted.mT @ x
+            to_x = weighted @ y if to_x is None else to_x.addmm_(weighted, y)
+            return to_x, to_y, None, None
 
 
 class TransformationCovariance(Energy):
@@ -72,16 +136,14 @@ class TransformationCovariance(Energy):
             ValueError: The embeddings are no matrix.
         """
         checks.embeddings(x)
-        x = functional.normalize(x, dim=-1)
-        moment = self.moment(x)
-        if previous is not None:
-            moment = self.momentum * previous + (1 - self.momentum) * moment
-        return ((x @ moment) * x).sum(-1)
+        x = unit(x)
+        share = 1.0 if previous is None else 1 - self.momentum
+        return along_moment(x, distributed.gather(x), previous, share)
 
     @full_precision
     def moment(self, x: Tensor) -> Matrix:
         """Return the second moment of the unit vectors of all processes: what to average."""
-        x = functional.normalize(distributed.gather(x), dim=-1)
+        x = unit(distributed.gather(x))
         return x.mT @ x / len(x)
 
     def extra_repr(self) -> str:

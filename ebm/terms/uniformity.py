@@ -4,7 +4,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ebm import checks, distributed
 from ebm.energy import Energy
@@ -12,6 +11,7 @@ from ebm.shapes import Scalar
 from ebm.terms import log_sum_exp
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
+from ebm.terms.unit import unit
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -81,7 +81,7 @@ class Uniformity(Energy):
         x = distributed.gather(x)
         checks.embeddings(x, least=2, user="uniformity")
         n, scale = len(x), 2 * self.sharpness
-        rows = log_sum_exp.gram(functional.normalize(x, dim=-1) * scale**0.5, scale)
+        rows = log_sum_exp.gram(unit(x, scale**0.5), scale)
         return torch.logsumexp(rows, dim=0) - scale - math.log(n * (n - 1))
 
     def extra_repr(self) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from ebm.energy import Energy
 from ebm.shapes import Scalar
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
+from ebm.terms.second_derivatives import through
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -31,6 +33,37 @@ from ebm.traits import (
     Views,
     ViewSwap,
 )
+
+
+def hinge(x: Tensor, std: float, eps: float) -> Scalar:
+    """Return mean_j relu(std - sqrt(var_j + eps)); the gradient is written out."""
+    return _Hinge.apply(x, std, eps)  # pyright: ignore[reportReturnType]
+
+
+def hinge_plain(x: Tensor, std: float, eps: float) -> Scalar:
+    """Return `hinge` by the plain formula."""
+    return (std - (x.var(dim=0) + eps).sqrt()).relu().mean()
+
+
+class _Hinge(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, std: float, eps: float) -> Tensor:
+        z = x - x.mean(dim=0)
+        variance = z.square().sum(dim=0).div_(len(x) - 1)
+        deviation = variance.add_(eps).sqrt_()
+        missing = (std - deviation).relu_()
+        ctx.save_for_backward(x, z, deviation, missing)
+        ctx.numbers = std, eps
+        return missing.mean()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
+        x, z, deviation, missing = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            (to_x,) = through(lambda x: hinge_plain(x, *ctx.numbers), (x,), (True,), gradient)
+            return to_x, None, None
+        factor = gradient / (-(len(x) - 1) * x.shape[1])
+        return z * ((missing > 0) * factor / deviation), None, None
 
 
 class Variance(Energy):
@@ -101,7 +134,7 @@ class Variance(Energy):
         """
         views = [distributed.gather(view) for view in (x, *others)]
         checks.embeddings(*views, least=2, user="a variance")
-        hinges = [(self.std - (v.var(dim=0) + self.eps).sqrt()).relu().mean() for v in views]
+        hinges = [hinge(view, self.std, self.eps) for view in views]
         return self.over_views(torch.stack(hinges))
 
     def extra_repr(self) -> str:

@@ -1,0 +1,44 @@
+"""Unit vectors: embeddings divided by their norms."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ebm.shapes import Embeddings
+from ebm.terms.second_derivatives import through
+
+SMALLEST = 1e-12
+"""Norm below which a row is divided by this instead, as torch's normalize does."""
+
+
+def unit(x: Tensor, length: float = 1.0) -> Embeddings:
+    """Return the rows brought to a length; the gradient is written out."""
+    return _Unit.apply(x, length)  # pyright: ignore[reportReturnType]
+
+
+def unit_plain(x: Tensor, length: float = 1.0) -> Embeddings:
+    """Return `unit` by the plain formula."""
+    return length * functional.normalize(x, dim=-1)
+
+
+class _Unit(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, length: float) -> Tensor:
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        scale = length / norm.clamp(min=SMALLEST)
+        z = x * scale
+        ctx.save_for_backward(x, z, norm, scale)
+        ctx.length = length
+        return z
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None]:
+        x, z, norm, scale = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            (to_x,) = through(lambda x: unit_plain(x, ctx.length), (x,), (True,), gradient)
+            return to_x, None
+        along = (z * gradient).sum(-1, keepdim=True).div_(ctx.length**2)
+        along.masked_fill_(norm < SMALLEST, 0)
+        return torch.addcmul(gradient, z, along, value=-1).mul_(scale), None
