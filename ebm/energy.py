@@ -339,10 +339,10 @@ def energy_and_score(
                 "energy must be differentiable in x, got values without a gradient. "
                 "Remove .detach(), torch.no_grad() or argmax from the energy."
             )
-        (gradient,) = torch.autograd.grad(
-            values.sum(), x, create_graph=create_graph, materialize_grads=True
+        (score,) = torch.autograd.grad(
+            values, x, -torch.ones_like(values), create_graph=create_graph, materialize_grads=True
         )
-    return (values if create_graph else values.detach()), -gradient
+    return (values if create_graph else values.detach()), score
 
 
 def score(

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from ebm import checks
-from ebm.energy import as_energy, energy_and_score, score
 from ebm.samplers.sampler import AnyEnergy, Sampler, State, held, noise_like
 
 
@@ -19,7 +18,8 @@ class Langevin(Sampler):
     v at temperature T the variance of x is T v / (1 - step_size / (2 v)), and there is none
     from step_size = 2 v on. Temperature 0 is gradient descent. Code that writes the noise
     as sigma has temperature sigma^2 / (2 step_size). One gradient a transition; values
-    that are not finite pass through.
+    that are not finite pass through. `compile` compiles the energy and its score, which takes
+    seconds once and pays for many steps.
 
     Reference: Roberts & Tweedie, "Exponential convergence of Langevin distributions and
     their discrete approximations", Bernoulli 2(4), 1996.
@@ -27,10 +27,14 @@ class Langevin(Sampler):
 
     step_size: float
     temperature: float = 1.0
+    compile: bool = False
 
-    def __init__(self, step_size: float, *, temperature: float = 1.0) -> None:
+    def __init__(
+        self, step_size: float, *, temperature: float = 1.0, compile: bool = False
+    ) -> None:
         object.__setattr__(self, "step_size", checks.positive("step_size", step_size))
         object.__setattr__(self, "temperature", checks.not_negative("temperature", temperature))
+        object.__setattr__(self, "compile", compile)
 
     @property
     def noise_scale(self) -> float:
@@ -39,7 +43,7 @@ class Langevin(Sampler):
 
     def propose(self, x: Tensor, score: Tensor, noise: Tensor) -> Tensor:
         """Return where x goes, given the score at x and standard normal noise."""
-        return x + self.step_size * score + self.noise_scale * noise
+        return torch.add(x, score, alpha=self.step_size).add_(noise, alpha=self.noise_scale)
 
     def transition(
         self, energy: AnyEnergy, state: State, generator: torch.Generator | None = None
@@ -47,7 +51,7 @@ class Langevin(Sampler):
         """Return the state after one move; nothing is rejected."""
         with held(energy):
             x = self._moved(state.x, state.score, generator)
-            return State(x, *energy_and_score(energy, x))
+            return State(x, *self.evaluate(energy, x))
 
     def move(
         self, energy: AnyEnergy, x: Tensor, steps: int, generator: torch.Generator | None = None
@@ -55,16 +59,15 @@ class Langevin(Sampler):
         """Return x after some moves, at one gradient each, detached."""
         checks.configurations("x", x)
         checks.count("steps", steps)
-        energy = as_energy(energy)
         with held(energy):
             x = x.clone().detach()
             for _ in range(steps):
-                x = self._moved(x, score(energy, x), generator)
+                x = self._moved(x, self.evaluate(energy, x)[1], generator)
         return x
 
     def _moved(self, x: Tensor, direction: Tensor, generator: torch.Generator | None) -> Tensor:
         if self.temperature == 0:
-            return x + self.step_size * direction
+            return torch.add(x, direction, alpha=self.step_size)
         return self.propose(x, direction, noise_like(x, generator))
 
     def __repr__(self) -> str:

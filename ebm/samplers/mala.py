@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from ebm import checks
-from ebm.energy import energy_and_score
 from ebm.samplers import metropolis
 from ebm.samplers.sampler import AnyEnergy, Sampler, State, held, noise_like, squared_norm
 
@@ -22,7 +21,8 @@ class MALA(Sampler):
 
     Samples exp(-E / temperature) without bias: detailed balance holds between every two
     points. A proposal whose energy or score is not finite is rejected. One gradient a
-    transition, after one for the start.
+    transition, after one for the start. `compile` compiles the energy and its score, which
+    takes seconds once and pays for many steps.
 
     Reference: Roberts & Tweedie, "Exponential convergence of Langevin distributions and
     their discrete approximations", Bernoulli 2(4), 1996.
@@ -30,10 +30,14 @@ class MALA(Sampler):
 
     step_size: float
     temperature: float = 1.0
+    compile: bool = False
 
-    def __init__(self, step_size: float, *, temperature: float = 1.0) -> None:
+    def __init__(
+        self, step_size: float, *, temperature: float = 1.0, compile: bool = False
+    ) -> None:
         object.__setattr__(self, "step_size", checks.positive("step_size", step_size))
         object.__setattr__(self, "temperature", checks.positive("temperature", temperature))
+        object.__setattr__(self, "compile", compile)
 
     @property
     def variance(self) -> float:
@@ -42,11 +46,12 @@ class MALA(Sampler):
 
     def propose(self, state: State, noise: Tensor) -> Tensor:
         """Return the proposals, given standard normal noise."""
-        return state.x + self.step_size * state.score + math.sqrt(self.variance) * noise
+        x = torch.add(state.x, state.score, alpha=self.step_size)
+        return x.add_(noise, alpha=math.sqrt(self.variance))
 
     def log_proposal(self, x: Tensor, state: State) -> Tensor:
         """Return log q(state -> x), (batch,)."""
-        distance = squared_norm(x - state.x - self.step_size * state.score)
+        distance = squared_norm((x - state.x).sub_(state.score, alpha=self.step_size))
         size = math.prod(x.shape[1:])
         return -distance / (2 * self.variance) - size / 2 * math.log(2 * math.pi * self.variance)
 
@@ -63,7 +68,7 @@ class MALA(Sampler):
         """Return the state after one proposal, accepted or not."""
         with held(energy):
             x = self.propose(state, noise_like(state.x, generator))
-            proposal = State(x, *energy_and_score(energy, x))
+            proposal = State(x, *self.evaluate(energy, x))
             return metropolis.accept(state, proposal, self.log_accept(state, proposal), generator)
 
     def __repr__(self) -> str:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ebm import checks
-from ebm.energy import Energy, as_energy, energy_and_score, evaluating, without_parameters
+from ebm.energy import Energy, energy_and_score, evaluating, without_parameters
+from ebm.samplers import compiled
 
 AnyEnergy = Energy | Callable[..., Tensor]
 
@@ -49,7 +50,13 @@ class Sampler:
         checks.configurations("x", x)
         with held(energy):
             # A tensor made in inference mode cannot be differentiated; its copy can.
-            return State(x := x.clone().detach(), *energy_and_score(energy, x))
+            return State(x := x.clone().detach(), *self.evaluate(energy, x))
+
+    def evaluate(self, energy: AnyEnergy, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the energies and scores of the chains; compiled if the sampler asks for it."""
+        if getattr(self, "compile", False):
+            return compiled.evaluate(energy, x)
+        return energy_and_score(energy, x)
 
     def transition(
         self, energy: AnyEnergy, state: State, generator: torch.Generator | None = None
@@ -68,7 +75,6 @@ class Sampler:
     ) -> Tensor:
         """Return x after some transitions, detached; nothing in between is kept."""
         checks.count("steps", steps)
-        energy = as_energy(energy)
         state = self.init(energy, x)
         with held(energy):
             for _ in range(steps):

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from ebm import checks
-from ebm.energy import energy_and_score
 from ebm.samplers.sampler import AnyEnergy, Sampler, State, held, noise_like
 
 
@@ -33,6 +32,7 @@ class UnderdampedLangevin(Sampler):
         step_size: Time of one transition.
         friction: Share of momentum lost in a unit of time; large is `Langevin`.
         temperature: Temperature of the target.
+        compile: Compile the energy and its score, for seconds once.
 
     Reference: Leimkuhler & Matthews, "Rational construction of stochastic numerical methods
     for molecular sampling", Applied Mathematics Research eXpress 2013(1), arXiv:1203.5428.
@@ -41,13 +41,20 @@ class UnderdampedLangevin(Sampler):
     step_size: float
     friction: float = 1.0
     temperature: float = 1.0
+    compile: bool = False
 
     def __init__(
-        self, step_size: float, *, friction: float = 1.0, temperature: float = 1.0
+        self,
+        step_size: float,
+        *,
+        friction: float = 1.0,
+        temperature: float = 1.0,
+        compile: bool = False,
     ) -> None:
         object.__setattr__(self, "step_size", checks.positive("step_size", step_size))
         object.__setattr__(self, "friction", checks.positive("friction", friction))
         object.__setattr__(self, "temperature", checks.positive("temperature", temperature))
+        object.__setattr__(self, "compile", compile)
 
     def init(self, energy: AnyEnergy, x: Tensor) -> MomentumState:
         """Return the state at x; its momenta are drawn by the first transition."""
@@ -63,13 +70,15 @@ class UnderdampedLangevin(Sampler):
         if p is None:
             p = noise_like(state.x, generator)
         keep = math.exp(-self.friction * self.step_size)
-        p = p + force * state.score
-        x = state.x + half * p
-        p = keep * p + math.sqrt(1 - keep**2) * noise_like(x, generator)
-        x = x + half * p
+        p = torch.add(p, state.score, alpha=force)
+        x = torch.add(state.x, p, alpha=half)
+        p = p.mul_(keep).add_(noise_like(x, generator), alpha=math.sqrt(1 - keep**2))
+        x = x.add_(p, alpha=half)
         with held(energy):
-            moved = State(x, *energy_and_score(energy, x))
-        return MomentumState(x, moved.energy, moved.score, momentum=p + force * moved.score)
+            moved = State(x, *self.evaluate(energy, x))
+        return MomentumState(
+            x, moved.energy, moved.score, momentum=p.add_(moved.score, alpha=force)
+        )
 
 
 def reversed_momentum(state: MomentumState) -> MomentumState:

@@ -1,0 +1,117 @@
+"""Compiled samplers: the same chains as without the compiler, and without a compiler too."""
+
+import warnings
+
+import pytest
+import torch
+
+from ebm import energies
+from ebm.samplers import HMC, MALA, Langevin, UnderdampedLangevin, compiled
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    """Nothing is remembered from test to test."""
+    compiled._compiled.cache_clear()
+    yield
+    compiled._compiled.cache_clear()
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """A compiler that returns the function as it is, so that no test waits for one."""
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+
+
+SAMPLERS = [
+    lambda **o: Langevin(0.01, **o),
+    lambda **o: MALA(0.02, **o),
+    lambda **o: HMC(0.1, leapfrog_steps=3, **o),
+    lambda **o: UnderdampedLangevin(0.1, **o),
+]
+
+
+@pytest.mark.parametrize("make", SAMPLERS)
+def test_compiled_chains_are_the_same(make, eager):
+    x = torch.randn(300, 2, generator=seeded())
+    for energy in (energies.DoubleWell(), energies.MLP(2), lambda x: x.square().sum(-1)):
+        plain = make().move(energy, x, 5, seeded())
+        fused = make(compile=True).move(energy, x, 5, seeded())
+        torch.testing.assert_close(fused, plain, rtol=1e-5, atol=1e-5)
+
+
+def test_pieces_give_what_the_whole_gives(eager, monkeypatch):
+    energy, x = energies.MLP(2), torch.randn(70, 2, generator=seeded())
+    whole = compiled.evaluate(energy, x)
+    monkeypatch.setattr(compiled, "CACHE_BYTES", 128 * 4 * 16)
+    sizes = []
+    energy.register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
+    pieces = compiled.evaluate(energy, x)
+    assert sizes == [16, 16, 16, 16, 6]
+    for ours, theirs in zip(pieces, whole, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_rows_that_belong_to_given_rows_are_not_cut(eager, monkeypatch):
+    monkeypatch.setattr(compiled, "CACHE_BYTES", 1)
+    net = energies.MLP(4)
+
+    class Pair(type(net)):
+        def forward(self, x, y):
+            return super().forward(torch.cat([x, y], 1))
+
+    energy = Pair(4).given(torch.randn(9, 2))
+    assert compiled.evaluate(energy, torch.randn(9, 2))[0].shape == (9,)
+
+
+def test_without_a_compiler_there_is_one_warning_and_the_same_chain(monkeypatch):
+    def broken(function):
+        def call(x):
+            raise RuntimeError("no compiler")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", broken)
+    energy, x = energies.DoubleWell(), torch.randn(8, 2, generator=seeded())
+    sampler = Langevin(0.01, compile=True)
+    with pytest.warns(UserWarning, match="energy could not be compiled .RuntimeError.; it is"):
+        first = sampler.move(energy, x, 3, seeded())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = sampler.move(energy, x, 3, seeded())
+    expected = Langevin(0.01).move(energy, x, 3, seeded())
+    assert torch.equal(first, expected)
+    assert torch.equal(again, expected)
+
+
+def test_a_wrong_energy_is_refused_as_ever(eager):
+    with pytest.raises(ValueError, match="energy must return one value per example"):
+        Langevin(0.1, compile=True).move(lambda x: x.square(), torch.randn(3, 2), 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("energy", [energies.DoubleWell(), energies.MLP(2)], ids=repr)
+def test_the_compiler_changes_no_chain(energy):
+    x = torch.randn(64, 2, generator=seeded())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the compiler's own
+        fused = Langevin(0.01, compile=True).move(energy, x, 20, seeded())
+    plain = Langevin(0.01).move(energy, x, 20, seeded())
+    torch.testing.assert_close(fused, plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_compiled_chains_on_a_gpu():
+    generator = torch.Generator("cuda").manual_seed(0)
+    x = torch.randn(64, 2, device="cuda", generator=generator)
+    energy = energies.MLP(2).cuda()
+    chains = []
+    for compile in (False, True):
+        sampler = Langevin(0.01, compile=compile)
+        chains.append(sampler.move(energy, x, 5, torch.Generator("cuda").manual_seed(1)))
+    torch.testing.assert_close(chains[0], chains[1], rtol=1e-4, atol=1e-4)
