@@ -188,7 +188,7 @@ class Benchmark:
     """Measure, and print one of the tables that the docs show."""
 
     table: Positional[str]
-    """The table: density, embeddings, latent, lista, terms, transfer, views."""
+    """The table: density, embeddings, latent, lista, speed, terms, transfer, views."""
     quick: bool = False
     """Smaller sizes, to see that everything works."""
     seeds: int = 1
@@ -197,6 +197,8 @@ class Benchmark:
     """Data to train on, where there is a choice: fashion-mnist, digits, ..."""
     preset: str | None = None
     """Size of the runs, where there is a choice: small, or large for a GPU."""
+    peers: Path | None = None
+    """Folder of other libraries to compare with; those that are missing are installed there."""
     out: Path | None = None
     """Write the rows as JSON too, each when it is done; a run that was stopped goes on."""
 
@@ -210,6 +212,7 @@ class Benchmark:
             seeds=self.seeds,
             data=self.data,
             preset=self.preset,
+            peers=self.peers,
             out=self.out,
         )
         return 0

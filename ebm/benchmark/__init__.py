@@ -31,6 +31,7 @@ def run(
     seeds: int = 1,
     data: str | None = None,
     preset: str | None = None,
+    peers: Path | None = None,
     out: Path | None = None,
 ) -> None:
     """Measure a table, print it, and write it as JSON if there is a place.
@@ -59,6 +60,8 @@ def run(
     }
     if seeds != 1:
         options["seeds"] = seeds
+    if peers is not None:
+        options["peers"] = peers
     for option, value in options.items():
         if option not in taken:
             raise ValueError(f"{option} must be left out for {name}, got {value}: it has no use.")
