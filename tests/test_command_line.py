@@ -69,6 +69,60 @@ def test_methods_train_on_points_and_images(here, method, capsys):
         assert (here / data / "landscape.png").exists()
 
 
+ENERGIES = """
+import torch
+import ebm
+
+wells = ebm.energies.DoubleWell() + 0.5 * ebm.energies.Quadratic()
+pixels = ebm.energies.MLP(784)
+wrong = lambda x: x
+"""
+
+
+def test_a_run_a_checkpoint_and_a_file_become_pages(here, capsys):
+    words = ("train", "denoising-score-matching", "--data", "two-moons", "--steps", 3)
+    assert call(*words, "--out", "runs/a") == 0
+    assert call(*words, "--seed", 1, "--out", "runs/b") == 0
+    assert call("landscape", "runs/a", "--html", "a.html") == 0
+    assert "The page is a.html" in capsys.readouterr().out
+    assert "denoising-score-matching on two-moons" in (here / "a.html").read_text()
+    assert call("landscape", "runs/a/checkpoints/step-000000003.pt", "--html", "c.html") == 0
+    sizes = [(here / name).stat().st_size for name in ("a.html", "c.html")]
+    assert 80_000 < sizes[0] - sizes[1] < 200_000  # four frames of 100 x 100, in 16 bits
+    assert call("landscape", "runs/a", "--compare", "runs/b", "--html", "deep/both.html") == 0
+    assert (here / "deep/both.html").stat().st_size > sizes[0]
+    (here / "mine.py").write_text(ENERGIES)
+    assert call("landscape", "mine.py:wells", "--html", "mine.html") == 0
+    assert '"name":"double well"' in (here / "mine.html").read_text()
+    assert call("landscape", "runs/a/checkpoints/step-000000003.pt", "--out", "c.png") == 0
+    assert (here / "c.png").exists()
+
+
+def test_an_energy_of_pixels_is_answered_with_its_planes(here, capsys):
+    import numpy as np
+
+    (here / "mine.py").write_text(ENERGIES)
+    np.save(here / "x.npy", np.random.default_rng(0).random((6, 784), dtype=np.float32))
+    for wish in ((), ("--html", "page.html")):
+        assert call("landscape", "mine.py:pixels", *wish) == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert "an energy of 784 numbers" in said
+        assert "--data" in said
+        assert "--plane 0 1 2" in said
+    options = ("--data", "x.npy", "--plane", 5, 1, 3)
+    assert call("landscape", "mine.py:pixels", *options) == 0
+    assert (here / "landscape.png").exists()
+    assert call("landscape", "mine.py:pixels", *options, "--html", "page.html") == 0
+    assert '"plane"' in (here / "page.html").read_text()
+    capsys.readouterr()
+    assert call("landscape", "mine.py:pixels", "--data", "x.npy", "--plane", 0, 1, 6) == 2
+    assert "plane must name three of the 6 examples" in capsys.readouterr().err
+    assert call("landscape", "mine.py:wrong") == 2
+    assert "one value per example" in capsys.readouterr().err
+    assert call("landscape", "mine.py:wells", "--compare", "mine.py:wells") == 2
+    assert "html must be given with compare" in capsys.readouterr().err
+
+
 def test_hyper_parameters_are_options_with_help(here, capsys):
     assert call("train", "simclr", "--help") == 0
     text = capsys.readouterr().out
@@ -150,10 +204,8 @@ MISTAKES = [
     (("train", "k-means", "--encoder", "torch.nn:Identity"), r"encoder"),
     (("train", "simclr", "--batch-size", "0"), r"batch_size must be a whole number"),
     (("train", "simclr", "--learning-rate=-1"), r"[Ll]earning rate"),
-    (
-        ("landscape", "nowhere"),
-        r"target must be a run's folder.*got nowhere",
-    ),
+    (("landscape", "nowhere"), r"target must be a run's folder.*got nowhere"),
+    (("landscape", "a/checkpoints/step-000000009.pt"), r"path must exist.*Look in a/checkpoints"),
     (("landscape", "file.py:thing"), r"file must exist, got file.py"),
     (("frobnicate",), r"frobnicate.*train"),
     (("audit", "nothing"), r"module:name"),

@@ -73,3 +73,35 @@ def test_the_gap_is_that_of_the_medians():
     landscape.draw(plain).figure.canvas.draw()
     with pytest.raises(ValueError, match="energies must be as many as steps"):
         landscape.energy_gap([], data, negatives)
+
+
+def test_films_of_temperatures_and_of_chains(tmp_path):
+    from PIL import Image
+
+    energy = ebm.energies.DoubleWell()
+    colder = [landscape.density(energy, (-2, 2), 20, temperature=t) for t in (2.0, 1.0, 0.5)]
+    path = landscape.film(colder, tmp_path / "a" / "t.gif", titles=["hot", "warm", "cold"], dpi=30)
+    with Image.open(path) as found:
+        assert found.n_frames == 3
+    chain = ebm.samplers.chain(ebm.samplers.Langevin(0.05), energy, torch.zeros(5, 2), 4)
+    grid = landscape.grid(energy, (-2, 2), 20)
+    path = landscape.film([grid] * 4, tmp_path / "c.gif", samples=list(chain.positions), dpi=30)
+    with Image.open(path) as found:
+        first = np.asarray(found.convert("RGB"))
+        found.seek(3)
+        assert (np.asarray(found.convert("RGB")) != first).any()
+
+
+def test_films_that_cannot_be_written_are_refused_with_the_cure(tmp_path, monkeypatch):
+    from matplotlib.animation import FFMpegWriter
+
+    grid = landscape.grid(ebm.energies.Quadratic(), (-1, 1), 5)
+    with pytest.raises(ValueError, match=r"path must end with \.gif or \.mp4"):
+        landscape.film([grid], tmp_path / "a.webm")
+    monkeypatch.setattr(FFMpegWriter, "isAvailable", classmethod(lambda _: False))
+    with pytest.raises(ValueError, match="Install ffmpeg"):
+        landscape.frames([ebm.energies.Quadratic()], resolution=5).save(tmp_path / "a.mp4")
+    with pytest.raises(ValueError, match="landscapes must hold at least one"):
+        landscape.film([], tmp_path / "a.gif")
+    with pytest.raises(ValueError, match="titles must be as many as landscapes, 1, got 2"):
+        landscape.film([grid], tmp_path / "a.gif", titles=["a", "b"])

@@ -406,3 +406,59 @@ def test_the_color_bar_is_as_tall_as_the_axes(grid):
     ax = rendered(grid)
     bar = ax.child_axes[0]
     assert bar.get_window_extent().height == pytest.approx(ax.get_window_extent().height, rel=1e-3)
+
+
+# Curl, streamlines, classes
+
+
+def test_a_gradient_has_no_curl_and_a_rotation_has_twice_its_speed():
+    found = landscape.curl(lambda x: ebm.score(himmelblau(), x, create_graph=True), (-4, 4), 9)
+    assert found.largest < 1e-3  # of scores of several hundred
+    assert np.nanmax(found.lengths) > 250
+
+    def turning(x):
+        return torch.stack([-1.5 * x[:, 1], 1.5 * x[:, 0]], 1) - x
+
+    found = landscape.curl(turning, (-1, 2), (7, 5), batch_size=4)
+    assert found.values.shape == (5, 7)
+    np.testing.assert_allclose(found.values, 3.0, rtol=1e-6)
+    np.testing.assert_allclose(found.lengths[0, 0], np.hypot(1.5 + 1, 1.5 - 1), rtol=1e-6)
+    rendered(found)
+    shear = landscape.curl(lambda x: torch.stack([x[:, 1] ** 2, 0 * x[:, 0]], 1), (-1, 1), 5)
+    np.testing.assert_allclose(shear.values, np.repeat(-2 * shear.y[:, None], 5, 1), atol=1e-6)
+    rendered(landscape.curl(lambda x: torch.ones_like(x), (-1, 1), 3))
+
+
+def test_a_field_without_one_vector_per_point_is_refused():
+    with pytest.raises(ValueError, match="field must return one vector per point"):
+        landscape.curl(lambda x: x[:, 0], (-1, 1), 3)
+
+
+def test_streamlines_draw_with_holes():
+    from matplotlib.figure import Figure
+
+    found = landscape.field(tilted, (-2, 2), 30)
+    ax = landscape.draw_streamlines(found)
+    ax.figure.canvas.draw()
+    assert ax.get_xlim() == (-2, 2)
+    holed = landscape.field(lambda x: (x.square().sum(-1) - 1).sqrt(), (-2, 2), 12)
+    assert holed.masked
+    own = Figure().add_subplot()
+    assert landscape.draw_streamlines(holed, own) is own
+    own.figure.canvas.draw()
+
+
+def test_every_class_has_its_own_energy_on_one_scale():
+    centers = torch.tensor([[-1.0, 0.0], [1.0, 0.5], [0.0, -1.0]])
+
+    def energy(x, y):
+        return (x - centers[y]).square().sum(-1)
+
+    found = landscape.class_energies(energy, 3, (-2, 2), 9)
+    assert list(found.values) == ["class 0", "class 1", "class 2"]
+    expected = landscape.grid(lambda x: energy(x, torch.tensor([1])), (-2, 2), 9)
+    np.testing.assert_allclose(found.values["class 1"], expected.values)
+    assert list(landscape.class_energies(energy, [2], (-2, 2), 5).values) == ["class 2"]
+    rendered(found)
+    with pytest.raises(ValueError, match="classes must be"):
+        landscape.class_energies(energy, 0)

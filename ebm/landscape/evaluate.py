@@ -97,7 +97,7 @@ def pair_energies(
     energy = as_energy(energy)
     checks.own_reach(energy, "a landscape")
     checks.count("batch_size", batch_size)
-    device, _ = _place(energy, x)
+    device, _ = place_of(energy, x)
     x, y = x.detach().to(device), y.detach().to(device)
     values = np.empty(len(x) * len(y), np.float64 if x.dtype == torch.float64 else np.float32)
     with torch.no_grad(), evaluating(energy):
@@ -125,7 +125,7 @@ def probe(
     """
     energy = as_energy(energy)
     checks.own_reach(energy, "a landscape")
-    device, dtype = _place(energy, like)
+    device, dtype = place_of(energy, like)
     wanted = _inputs(energy)
     if wanted > 1 + len(given):
         raise ValueError(
@@ -143,7 +143,10 @@ def probe(
     return Probe(energy, device, dtype)
 
 
-def _place(energy: Energy, like: Tensor | None) -> tuple[torch.device, torch.dtype]:
+def place_of(
+    energy: Callable[..., Tensor], like: Tensor | None
+) -> tuple[torch.device, torch.dtype]:
+    """Return the device and the dtype in which what is behind a callable lives."""
     found = list(modules(energy))
     tensors = [p for module in found for p in module.parameters(recurse=False)]
     tensors += [b for module in found for b in module.buffers(recurse=False)]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ebm.energy import Energy
-from ebm.landscape import canvas, heatmap, palette
+from ebm.landscape import heatmap, palette
 from ebm.landscape.bounds import Bounds, as_points, bounds_of, thinned
+from ebm.landscape.film import write
 from ebm.landscape.grid import grid
 
 PANELS = 6
@@ -65,31 +67,20 @@ class Frames:
             rate: Frames a second.
             dpi: Dots per inch of a frame of 4.4 by 4.2 inches.
         """
-        from matplotlib.animation import FFMpegWriter, PillowWriter
-        from matplotlib.figure import Figure
+        pictures = [partial(self._draw_frame, k) for k in range(len(self.steps))]
+        return write(pictures, path, rate=rate, dpi=dpi, size=(4.4, 4.2))
 
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure = Figure(figsize=(4.4, 4.2), layout="constrained")
-        ax = figure.add_subplot()
-        writer = (FFMpegWriter if path.suffix == ".mp4" else PillowWriter)(fps=rate)  # pyright: ignore[reportArgumentType]
-        with writer.saving(figure, str(path), dpi):
-            for step, values in zip(self.steps, self.values, strict=True):
-                ax.clear()
-                for child in list(ax.child_axes):
-                    child.remove()
-                lowest = np.nanmin(values) if np.isfinite(values).any() else 0.0
-                image = heatmap.energies(ax, self.x, self.y, values - lowest, 0.0, self.high)
-                if self.points is not None:
-                    dots = {"s": 6, "c": palette.DATA, "edgecolors": palette.EDGE}
-                    ax.scatter(*self.points.T, linewidths=0.3, zorder=3, **dots)
-                    ax.set_xlim(self.x[0], self.x[-1])
-                    ax.set_ylim(self.y[0], self.y[-1])
-                heatmap.energy_bar(ax, image, "E", 0.0, self.high)
-                ax.set_title(f"step {step:,}", loc="left", fontsize=9, color=palette.INK)
-                canvas.bare(ax)
-                writer.grab_frame()
-        return path
+    def _draw_frame(self, number: int, ax: Any) -> None:
+        values = self.values[number]
+        lowest = np.nanmin(values) if np.isfinite(values).any() else 0.0
+        image = heatmap.energies(ax, self.x, self.y, values - lowest, 0.0, self.high)
+        if self.points is not None:
+            dots = {"s": 6, "c": palette.DATA, "edgecolors": palette.EDGE}
+            ax.scatter(*self.points.T, linewidths=0.3, zorder=3, **dots)
+            ax.set_xlim(self.x[0], self.x[-1])
+            ax.set_ylim(self.y[0], self.y[-1])
+        heatmap.energy_bar(ax, image, "E", 0.0, self.high)
+        ax.set_title(f"step {self.steps[number]:,}", loc="left", fontsize=9, color=palette.INK)
 
 
 def frames(

@@ -1,7 +1,6 @@
 """The gallery: what every method makes of the same two moons, one small picture each."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,20 @@ import toy_data
 from ebm import landscape, recipe
 from ebm.landscape import canvas, heatmap, palette
 from ebm.method import Method
+from ebm.training.atomic import atomically
 
 SEED = 0
 BOUNDS = ((-3.0, 3.0), (-2.6, 2.6))
-STEPS = 400
+STEPS = 300
 MORE = {
     "adversarial": 2_000,
     "autoencoder": 1_500,
     "contractive-autoencoder": 1_500,
-    "denoising-autoencoder": 1_500,
-    "denoising-score-matching": 1_500,
-    "score-matching": 1_000,
-    "sliced-score-matching": 1_000,
-    "flow-contrastive-estimation": 1_000,
+    "denoising-autoencoder": 800,
+    "denoising-score-matching": 1_000,
+    "score-matching": 600,
+    "sliced-score-matching": 600,
+    "flow-contrastive-estimation": 600,
 }
 """Steps of the methods that need more than `STEPS` to show what they do."""
 
@@ -48,35 +48,43 @@ class Card:
 
 
 def run(out: Path, *, quick: bool = False) -> Path:
-    """Train every method that takes points, draw its energy, and return the list of pictures."""
+    """Train every method that takes points, draw its energy, and return the list of pictures.
+
+    Each picture is kept as soon as it is drawn; those that are there are not made again.
+    """
     from tqdm import tqdm
 
-    generator = torch.Generator().manual_seed(SEED)
-    data = toy_data.two_moons(4_000, generator=generator)
+    data = toy_data.two_moons(4_000, generator=torch.Generator().manual_seed(SEED))
     out.mkdir(parents=True, exist_ok=True)
-    cards = list(_cards(tqdm(sorted(recipe.all_methods().items())), data, out, quick=quick))
     path = out / "gallery.json"
-    path.write_text(json.dumps([asdict(card) for card in cards], indent=1) + "\n")
+    cards = json.loads(path.read_text()) if path.exists() else []
+    there = {card["method"] for card in cards if (out / f"{card['method']}.png").exists()}
+    bar = tqdm(sorted(recipe.all_methods().items()))
+    for name, kind in bar:
+        bar.set_postfix_str(name)
+        card = None if name in there else _card(name, kind, data, out, quick=quick)
+        if card is not None:
+            cards = [other for other in cards if other["method"] != name] + [asdict(card)]
+            cards.sort(key=lambda other: other["method"])
+            atomically(path, lambda part, now=cards: part.write_text(json.dumps(now, indent=1)))
     return path
 
 
-def _cards(methods: Any, data: Tensor, out: Path, *, quick: bool) -> Iterator[Card]:
-    for name, kind in methods:
-        methods.set_postfix_str(name)
-        steps = 20 if quick else MORE.get(name, STEPS)
-        try:
-            inputs, views = kind.example_inputs(data)
-            torch.manual_seed(SEED)
-            method = kind.example(data)
-            history = ebm.fit(method, inputs, steps=steps, views=views, seed=SEED, progress=False)
-            figure = picture(method, data)
-        except (ValueError, TypeError):
-            continue  # a method of images, of tokens or of binary data
-        figure.savefig(out / f"{name}.png", dpi=120, pil_kwargs={"optimize": True})
-        pair = ebm.energy.inputs(method.energy) > 1
-        line = (kind.__doc__ or "").strip().split("\n")[0]
-        family = recipe.family_of(kind)
-        yield Card(name, kind.__name__, family, line, history.steps[-1], pair)
+def _card(name: str, kind: type[Method], data: Tensor, out: Path, *, quick: bool) -> Card | None:
+    """Train a method, write its picture, and return its card; None if it takes other data."""
+    steps = 20 if quick else MORE.get(name, STEPS)
+    try:
+        inputs, views = kind.example_inputs(data)
+        torch.manual_seed(SEED)
+        method = kind.example(data)
+        history = ebm.fit(method, inputs, steps=steps, views=views, seed=SEED, progress=False)
+        figure = picture(method, data)
+    except (ValueError, TypeError):
+        return None  # a method of images, of tokens or of binary data
+    figure.savefig(out / f"{name}.png", dpi=120, pil_kwargs={"optimize": True})
+    pair = ebm.energy.inputs(method.energy) > 1
+    line = (kind.__doc__ or "").strip().split("\n")[0]
+    return Card(name, kind.__name__, recipe.family_of(kind), line, history.steps[-1], pair)
 
 
 def picture(method: Method, data: Tensor) -> Any:
