@@ -218,6 +218,102 @@ def test_pirl_moves_the_bank_by_the_example_alone() -> None:
     assert torch.allclose(bank.rows[:4], expected, atol=1e-6)
 
 
+def test_pirl_sets_image_and_patches_against_the_memory_of_the_image() -> None:
+    torch.manual_seed(3)
+    mixer = nn.Linear(6, 3)
+    method = methods.PIRL(
+        *[nn.Identity()] * 3, mixer, bank=Bank(8, 3), negatives=5, patches_weight=0.25
+    )
+    x, patches, indices = torch.randn(4, 3), torch.randn(4, 2, 3), torch.tensor([6, 1, 3, 0])
+    torch.manual_seed(1)
+    others, own = method.bank.others(indices, 5), method.bank.rows[indices]
+
+    def scores(z: Tensor) -> Tensor:
+        z = functional.normalize(z, dim=-1)
+        return torch.cat([(z * own).sum(1)[:, None], (others * z[:, None]).sum(-1)], 1) / 0.07
+
+    of_patches, of_images = scores(mixer(patches.flatten(1))), scores(x)
+    z = 8 * of_patches.exp().mean()  # one normalizer, from the patches, which come first
+
+    def nce(scores: Tensor) -> Tensor:
+        h = scores.exp() / z / (scores.exp() / z + 5 / 8)
+        return -h[:, 0].log() - (1 - h[:, 1:]).log().sum(1)
+
+    torch.manual_seed(1)
+    found = method.terms(x, patches, indices)
+    assert torch.allclose(found["patches"], 0.25 * nce(of_patches), rtol=1e-4)
+    assert torch.allclose(found["examples"], 0.75 * nce(of_images), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("method", "objective"),
+    [
+        (methods.SimCLR(nn.Identity(), temperature=0.3), terms.NTXent(temperature=0.3)),
+        (methods.DCL(nn.Identity(), temperature=0.3), terms.Decoupled(temperature=0.3)),
+        (
+            methods.DCL.weighted(nn.Identity(), temperature=0.3, spread=0.4),
+            terms.Decoupled(temperature=0.3, spread=0.4),
+        ),
+        (
+            methods.BarlowTwins(nn.Identity(), off_diagonal_weight=0.2),
+            terms.CrossCorrelation(off_diagonal_weight=0.2),
+        ),
+        (methods.WMSE(nn.Identity(), size=None, eps=0.1), terms.Whitening(eps=0.1)),
+    ],
+    ids=lambda thing: type(thing).__name__,
+)
+def test_what_has_no_state_is_its_term_of_the_embeddings(
+    method: Method, objective: ebm.Energy
+) -> None:
+    method.projector = nn.Linear(3, 4)
+    x, y = torch.randn(2, 12, 3)
+    found = torch.stack([v.mean() for v in method.terms(x, y).values()]).sum()
+    assert torch.allclose(found, objective(method.projector(x), method.projector(y)).mean())
+
+
+@pytest.mark.parametrize(
+    ("build", "rises"),
+    [
+        (lambda: methods.MoCo(nn.Linear(3, 3), queue=Queue(8, 3), momentum=0.8), False),
+        (lambda: methods.MoCoV3(nn.Linear(3, 3), momentum=0.8), True),
+        (lambda: methods.BYOL(nn.Linear(3, 3), momentum=0.8), True),
+        (lambda: methods.TiCo(nn.Linear(3, 3), dim=3, momentum=0.8), True),
+        (
+            lambda: methods.DINO(
+                nn.Linear(3, 3), nn.Identity(), networks.Prototypes(3, 5), momentum=0.8
+            ),
+            True,
+        ),
+    ],
+    ids=["MoCo", "MoCoV3", "BYOL", "TiCo", "DINO"],
+)
+def test_the_teachers_momentum_is_that_of_the_step(build, rises: bool) -> None:
+    method = build()
+    method.progress = 0.25
+    stay = rising(0.8, 0.25) if rises else 0.8
+    with torch.no_grad():
+        for p in method.student.parameters():
+            p.add_(1.0)
+    before = [p.clone() for p in method.teacher.network.parameters()]
+    method.terms(*torch.randn(2, 6, 3))
+    method.teacher.commit()
+    after, student = method.teacher.network.parameters(), method.student.parameters()
+    for old, new, goal in zip(before, after, student, strict=True):
+        assert torch.allclose(new, stay * old + (1 - stay) * goal, atol=1e-6)
+
+
+def test_byol_adds_both_directions() -> None:
+    x, y = torch.randn(2, 6, 3)
+    method = methods.BYOL(nn.Linear(3, 3), nn.Identity(), nn.Linear(3, 3))
+    with torch.no_grad():
+        method.student[0].weight.mul_(2.0).add_(0.1)  # the teacher stays behind
+    found = sum(v.mean() for v in method.terms(x, y).values())
+    predicted = [method.predictor(method.student(v)) for v in (x, y)]
+    targets = [method.teacher(v) for v in (y, x)]
+    cosine = sum(cosines(a, b).diag() for a, b in zip(predicted, targets, strict=True))
+    assert torch.allclose(found, (4 - 2 * cosine).mean(), atol=1e-6)
+
+
 def test_tico_pays_along_the_directions_used() -> None:
     x, y = torch.randn(2, 6, 3)
     method = methods.TiCo(nn.Identity(), dim=3, covariance_weight=8.0)
