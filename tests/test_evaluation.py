@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import ebm
+import methods
 from ebm import evaluation, networks, terms
 
 
@@ -166,3 +168,62 @@ def test_a_loss_of_scores_is_stuck_where_nothing_is_preferred() -> None:
         assert undecided.terms[name] == pytest.approx((math.log(12), math.log(12)))
         assert "2.485 stands at its collapse value 2.485" in str(undecided)
         assert evaluation.collapse(loss, scores, scores).stuck == []
+
+
+class Centers(ebm.Method):
+    """Two classes of points around (1, 0) and (0, 1), which stay where they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.energy = ebm.energies.Quadratic()
+
+    def encode(self, x: Tensor) -> Tensor:
+        return x
+
+    def terms(self, x: Tensor) -> dict[str, Tensor]:
+        return {"own": (x * self.scale).square().sum(1)}
+
+
+def test_online_probes_see_a_batch_after_they_were_asked_and_learn_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 2, (512,), generator=generator)
+    x = torch.eye(2)[labels] + 0.1 * torch.randn(512, 2, generator=generator)
+    probed = evaluation.Probed(Centers(), classes=2, features=2, size=64, k=9)
+    found = probed.terms(x[:32], labels[:32])
+    assert list(found) == ["own", "probe", "probe_error", "knn_error"]
+    # No neighbor is known yet, so everyone is taken for class 0.
+    assert torch.equal(found["knn_error"], labels[:32].float())
+    probed.recent.commit()
+    probed.recent_labels.commit()
+    known = torch.nn.functional.normalize(x[:32]), labels[:32]
+    asked = torch.nn.functional.normalize(x[32:64])
+    guesses = evaluation.knn.nearest_classes(*known, asked, classes=2, k=9, temperature=0.1)
+    found = probed.terms(x[32:64], labels[32:64])
+    assert torch.equal(found["knn_error"], (guesses != labels[32:64]).float())
+    assert float(found["knn_error"].mean()) < 0.1
+    history = ebm.fit(probed, (x, labels), steps=300, batch_size=64, seed=0, progress=False)
+    assert sum(history["knn_error"][-10:]) < 0.2
+    assert sum(history["probe_error"][-10:]) < 0.2
+    assert history["probe"][-1] < 0.7 * history["probe"][0]
+
+
+@pytest.mark.parametrize("cls", [methods.BYOL, methods.DeepCluster])
+def test_online_probes_leave_the_method_alone(cls: type[ebm.Method]) -> None:
+    x = torch.randn(64, 2, generator=torch.Generator().manual_seed(7))
+    inputs, made = cls.example_inputs(x)
+    inputs = inputs if isinstance(inputs, tuple) else (inputs,)
+    ends = []
+    for probe in (False, True):
+        torch.manual_seed(0)
+        method = cls.example(x)
+        data = (*inputs, torch.arange(64) % 3) if probe else inputs
+        trained = evaluation.Probed(method, classes=3, features=128, size=64) if probe else method
+        ebm.fit(trained, data, views=made, steps=5, batch_size=32, seed=1, progress=False)
+        ends.append({k: v.clone() for k, v in method.state_dict().items()})
+    for name, value in ends[0].items():
+        assert torch.equal(value, ends[1][name]), name
+    assert trained.encode(x).shape == (64, 128)
+    assert trained.energy(x[:3], x[:3]).shape == (3,)
+    with pytest.raises(TypeError, match="method must have encode"):
+        evaluation.Probed(methods.ScoreMatching.example(x), classes=3, features=2)

@@ -8,6 +8,7 @@ from ebm.evaluation.fine_tune import fine_tuned_accuracy
 from ebm.evaluation.grid import Density, by_enumeration, cells, density, on_grid
 from ebm.evaluation.knn import knn_accuracy
 from ebm.evaluation.linear import linear_accuracy
+from ebm.evaluation.online import Probed
 from ebm.evaluation.ood import auroc
 from ebm.evaluation.spectrum import participation_ratio, rank_me, spectrum
 from ebm.evaluation.sphere import alignment, mean_cosine, sphere_deviation, uniformity
@@ -15,6 +16,7 @@ from ebm.evaluation.sphere import alignment, mean_cosine, sphere_deviation, unif
 __all__ = [
     "Collapse",
     "Density",
+    "Probed",
     "ais",
     "alignment",
     "auroc",

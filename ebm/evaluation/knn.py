@@ -38,7 +38,8 @@ def knn_accuracy(
     Raises:
         ValueError: Features and labels differ in number, or widths differ.
     """
-    k, n = min(checks.count("k", k), len(train_features)), len(train_features)
+    checks.count("k", k)
+    n = len(train_features)
     checks.positive("temperature", temperature)
     train, test = labeled(train_features, train_labels, test_features, test_labels)
     with torch.no_grad(), torch.autocast(train.device.type, enabled=False):
@@ -49,9 +50,30 @@ def knn_accuracy(
         for rows, labels in zip(
             queries.split(max(CHUNK // n, 1)), test_labels.split(max(CHUNK // n, 1)), strict=True
         ):
-            similarity, index = (rows @ bank.mT).topk(k, dim=1)
-            weights = ((similarity - similarity[:, :1]) / temperature).exp()
-            votes = weights.new_zeros(len(rows), classes)
-            votes.scatter_add_(1, train_labels[index], weights)
-            right += int((votes.argmax(dim=1) == labels).sum())
+            guesses = nearest_classes(
+                bank, train_labels, rows, classes=classes, k=k, temperature=temperature
+            )
+            right += int((guesses == labels).sum())
     return right / len(test)
+
+
+def nearest_classes(
+    bank: Tensor, labels: Tensor, queries: Tensor, *, classes: int, k: int, temperature: float
+) -> Tensor:
+    """Return the class that the neighbors of each query vote for, (n,).
+
+    Args:
+        bank: Unit vectors, (m, dim).
+        labels: Their classes, (m,); those below 0 have no vote.
+        queries: Unit vectors, (n, dim).
+        classes: Number of classes.
+        k: Number of neighbors, all of the bank if there are fewer.
+        temperature: Divides the cosines.
+    """
+    similarity = queries @ bank.mT
+    similarity = similarity.masked_fill(labels < 0, -2.0)  # behind all others
+    similarity, index = similarity.topk(min(k, len(bank)), dim=1)
+    weights = ((similarity - similarity[:, :1]) / temperature).exp() * (similarity > -1.5)
+    votes = weights.new_zeros(len(queries), classes)
+    votes.scatter_add_(1, labels[index].clamp(min=0), weights)
+    return votes.argmax(dim=1)

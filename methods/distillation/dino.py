@@ -13,8 +13,9 @@ first two views, the student all.
 
 Reference: Caron et al., "Emerging properties in self-supervised vision transformers",
 ICCV 2021, arXiv:2104.14294, eqs. 1 to 4 and algorithm 1.
-Differs: in nothing; gradient clipping and the schedules of weight decay and of the teacher's
-temperature are the caller's.
+Differs: each view is a forward pass of its own, where the authors join crops of one size, which
+only batch norm could tell; gradient clipping and the schedules of weight decay and of the
+teacher's temperature are the caller's.
 """
 
 import torch
