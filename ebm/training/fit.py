@@ -67,7 +67,7 @@ def fit(
         resume: Go on from the last checkpoint in `out`, bit-exactly on a CPU; start if
             there is none.
         gradient_clip: Largest norm of the gradient.
-        compile: Compile the terms with torch.compile, where there is a compiler.
+        compile: Compile the method's networks with torch.compile, where there is a compiler.
         channels_last: Keep pictures and filters with their channels last in memory.
         keep: How many of the last checkpoints stay; the best one stays too.
         save_every: Steps between checkpoints.

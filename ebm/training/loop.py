@@ -5,7 +5,7 @@ import itertools
 import math
 import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ from ebm.memory import Memory
 from ebm.method import Method
 from ebm.training import checkpoint, film, randomness
 from ebm.training.batches import Batch, Batches
-from ebm.training.compiler import compiled
 from ebm.training.divergence import CURE, Divergence, why
 from ebm.training.fault import DiskFault, Fault
 from ebm.training.film import Film
@@ -89,13 +88,12 @@ class Loop:
             self.method.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._restore(optimizer)
         self.method.train()
-        module = compiled(self.method, self.fabric.device) if options.compile else self.method
-        model, self.optimizer = self.fabric.setup(module, optimizer)
+        model, self.optimizer = self.fabric.setup(self.method, optimizer)
         if self.state is not None:
             self._restore_optimizer()
         first = self.method.step
         self._roll(film.evenly(steps))
-        with self._bar(first, steps) as bar, self._stopping_well():
+        with self._bar(first, steps) as bar, self._compiled(), self._stopping_well():
             for step, batch in zip(range(first, steps), self._stream(), strict=False):
                 self.method.step, self.method.progress = step, step / steps
                 randomness.start(self.seed, "step", step, self.batches.rank)
@@ -136,6 +134,13 @@ class Loop:
                 if converged:
                     break
         return self.history
+
+    def _compiled(self) -> AbstractContextManager[None]:
+        if not self.options.compile:
+            return nullcontext()
+        from ebm.training.compiler import compiled  # it takes long to import
+
+        return compiled(self.method, self.fabric.device)
 
     def _step(self, model: Any, step: int) -> None:
         """Take one gradient step on the batch."""
