@@ -52,24 +52,40 @@ class Train:
     """Go on from the last checkpoint in the folder, bit-exactly."""
     batch_size: int = 256
     """Examples in a step, over all processes."""
+    optimizer: str = "adam"
+    """adam, adamw, sgd or lars; the latter two with momentum 0.9."""
     learning_rate: float = 1e-3
-    """Learning rate of Adam."""
+    """Learning rate; the largest one, with a schedule."""
+    weight_decay: float = 0.0
+    """Weight decay, of all parameters but biases and norms."""
+    warmup: int = 0
+    """Steps in which the learning rate grows."""
+    cosine: bool = False
+    """Let the learning rate fall to 0 as half a cosine, after the warm-up."""
     seed: int = 0
     """Seed of the data, the networks and the run."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     precision: str = "32-true"
     """32-true, 16-mixed, bf16-mixed or 64-true."""
+    compile: bool = False
+    """Compile the networks, where there is a compiler."""
+    channels_last: bool = False
+    """Keep pictures and filters with their channels last in memory."""
+    save_every: int = 500
+    """Steps between checkpoints."""
+    tensorboard: bool = False
+    """Write the terms for TensorBoard too, into the run's folder."""
     encoder: str | None = None
     """A network of yours, module:Net, in place of the method's own."""
 
     def run(self) -> int:
         """Run the training."""
-        import torch
         from lightning_fabric import Fabric
 
         import ebm
         from ebm.recipe import Recipe, find, name_of
+        from ebm.training.fit import STEPS
         from ebm.training.run import Run
 
         kind = find(self.method)
@@ -79,20 +95,23 @@ class Train:
             _same(Recipe.stored(out), recipe)
         Run(out, resume=self.resume).describe(recipe=recipe.write())
         method, data, views = recipe.build()
-        fabric = _fabric(Fabric, self.device, self.precision)
+        loggers = [_tensorboard(out)] if self.tensorboard else []
+        fabric = _fabric(Fabric, self.device, self.precision, loggers)
         history = ebm.fit(
             method,
             data,
             steps=self.steps,
             batch_size=self.batch_size,
-            optimizer=lambda m: torch.optim.Adam(
-                [p for p in m.parameters() if p.requires_grad], lr=self.learning_rate
-            ),
+            optimizer=_optimizer(self.optimizer, self.learning_rate, self.weight_decay),
+            schedule=_schedule(self.steps or STEPS, self.warmup, cosine=self.cosine),
             views=views,
             fabric=fabric,
             seed=self.seed,
             out=out,
             resume=self.resume,
+            compile=self.compile,
+            channels_last=self.channels_last,
+            save_every=self.save_every,
         )
         print(f"{history!r}\nThe run is in {out}. See it with: ebm landscape {out}")
         return 0
@@ -188,7 +207,7 @@ class Benchmark:
     """Measure, and print one of the tables that the docs show."""
 
     table: Positional[str]
-    """The table: density, embeddings, latent, lista, speed, terms, transfer, views."""
+    """The table: density, embeddings, fit, latent, lista, simclr, speed, terms, ..."""
     quick: bool = False
     """Smaller sizes, to see that everything works."""
     seeds: int = 1
@@ -317,12 +336,62 @@ def _jsonable(hyper: dict[str, Any]) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in hyper.items()}
 
 
-def _fabric(make: Callable[..., Any], device: str, precision: str) -> Any:
+def _optimizer(name: str, rate: float, weight_decay: float) -> Callable[[Any], Any]:
+    """Return what makes the optimizer of a method."""
+    from torch import optim
+
+    from ebm.training import parameter_groups
+
+    def lars(groups: Any, **options: Any) -> Any:
+        try:
+            from pytorch_optimizer import LARS
+        except ImportError as error:
+            raise ImportError(
+                "optimizer lars must find pytorch-optimizer, got none. Install it: "
+                "pip install pytorch-optimizer"
+            ) from error
+        return LARS(groups, **options)
+
+    known: dict[str, tuple[Callable[..., Any], dict[str, float]]] = {
+        "adam": (optim.Adam, {}),
+        "adamw": (optim.AdamW, {}),
+        "sgd": (optim.SGD, {"momentum": 0.9}),
+        "lars": (lars, {"momentum": 0.9}),
+    }
+    if name not in known:
+        raise ValueError(f"optimizer must be one of {', '.join(known)}, got {name!r}.")
+    make, options = known[name]
+    return lambda m: make(parameter_groups(m, weight_decay=weight_decay), lr=rate, **options)
+
+
+def _schedule(steps: int, warmup: int, *, cosine: bool) -> Any:
+    """Return the schedule that was asked for, or None."""
+    from ebm.training import warmup_cosine
+
+    if warmup and not cosine:
+        raise ValueError(f"cosine must follow a warm-up, got warmup={warmup} alone. Add --cosine.")
+    return warmup_cosine(steps=steps, warmup=warmup) if cosine else None
+
+
+def _tensorboard(out: Path) -> Any:
+    from lightning_fabric.loggers import TensorBoardLogger
+
+    try:
+        return TensorBoardLogger(out, name="tensorboard", version="")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "tensorboard must find a writer of its files, got none. Install one: "
+            "pip install tensorboardX"
+        ) from error
+
+
+def _fabric(make: Callable[..., Any], device: str, precision: str, loggers: list[Any]) -> Any:
     known = ("auto", "cpu", "cuda", "mps")
     if device not in known:
         raise ValueError(f"device must be one of {', '.join(known)}, got {device!r}.")
     try:
-        return make(accelerator=device, devices="auto" if _launched() else 1, precision=precision)
+        devices = "auto" if _launched() else 1
+        return make(accelerator=device, devices=devices, precision=precision, loggers=loggers)
     except (RuntimeError, ValueError) as error:
         if type(error).__name__ == "MisconfigurationException" or isinstance(error, ValueError):
             raise ValueError(

@@ -38,15 +38,15 @@ class Regression(ebm.Method):
         layers: list[nn.Module] = []
         for before in [dim, *[width] * (depth - 1)]:
             layers += [nn.Linear(before, width), nn.ReLU()]
-        self.net = nn.Sequential(*layers, nn.Linear(width, 1))
+        self.body, self.head = nn.Sequential(*layers), nn.Linear(width, 1)
 
     def energy(self, x: Tensor) -> Tensor:
         """Return the squared error."""
-        return (self.net(x).squeeze(-1) - x.mean(1)).square()
+        return (self.head(self.body(x)).squeeze(-1) - x.mean(1)).square()
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """Return the error and the decay."""
-        return {"error": self.energy(x), "decay": 1e-4 * self.net[-1].weight.square().sum()}
+        return {"error": self.energy(x), "decay": 1e-4 * self.head.weight.square().sum()}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,11 @@ from torch import nn
 from ebm.energy import Energy
 from ebm.memory import Memory
 from ebm.method import Method
+from ebm.networks import MicroBatched, Recomputed
 from ebm.training.alarm import Alarm
+
+INSIDE = (Method, Energy, Memory, MicroBatched, Recomputed, nn.ModuleList, nn.ModuleDict)
+"""Modules that are no networks themselves, but hold some."""
 
 BACKEND = "inductor"
 """Of torch.compile."""
@@ -83,7 +87,7 @@ def missing(device: torch.device) -> str | None:
 def networks(module: nn.Module) -> Iterator[nn.Module]:
     """Yield the outermost modules with parameters that are plain networks."""
     for child in module.children():
-        if isinstance(child, Method | Energy | Memory | nn.ModuleList | nn.ModuleDict):
+        if isinstance(child, INSIDE):
             yield from networks(child)
         elif any(True for _ in child.parameters()):
             yield child

@@ -105,6 +105,7 @@ def fit(
         log_every=log_every,
         progress=progress,
     )
+    fabric.strategy.precision.convert_module(method)  # the data take the dtype that it will have
     tensors = itertools.chain(method.parameters(), method.buffers())
     like = next((t for t in tensors if t.is_floating_point() and t.numel()), None)
     with randomness.isolated(fabric.device):
