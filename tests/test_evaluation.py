@@ -95,6 +95,12 @@ def test_fine_tuning_learns_and_leaves_the_encoder_alone() -> None:
     )
     assert score > 0.95
     assert all(torch.equal(a, b) for a, b in zip(before, encoder.parameters(), strict=True))
+    tuned = evaluation.fine_tune(encoder, x, labels, steps=60, step_size=0.01)
+    assert not tuned.training
+    assert not torch.equal(tuned[0](x), encoder(x))  # all weights are free
+    assert float((tuned(x).argmax(1) == labels).float().mean()) > 0.95
+    with pytest.raises(ValueError, match="train_labels must be one label for each of the 90"):
+        evaluation.fine_tune(encoder, x, labels[:5])
     with pytest.raises(ValueError, match="encoder must have an attribute `features`"):
         evaluation.fine_tuned_accuracy(nn.Linear(4, 2), x, labels, x, labels)
 

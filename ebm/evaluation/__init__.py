@@ -4,7 +4,7 @@ from ebm.energies.states import binary_states
 from ebm.evaluation.ais import ais, reverse_ais
 from ebm.evaluation.collapse import Collapse, collapse
 from ebm.evaluation.diagnostics import effective_sample_size, split_r_hat
-from ebm.evaluation.fine_tune import fine_tuned_accuracy
+from ebm.evaluation.fine_tune import fine_tune, fine_tuned_accuracy
 from ebm.evaluation.grid import Density, by_enumeration, cells, density, on_grid
 from ebm.evaluation.knn import knn_accuracy
 from ebm.evaluation.linear import linear_accuracy
@@ -26,6 +26,7 @@ __all__ = [
     "collapse",
     "density",
     "effective_sample_size",
+    "fine_tune",
     "fine_tuned_accuracy",
     "knn_accuracy",
     "linear_accuracy",
