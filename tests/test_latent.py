@@ -357,6 +357,20 @@ class TestSparseCode:
             z = self._run(energy, x, steps=k, restart=False, tolerance=0.0).energy
             assert (z - best.energy <= 2 * size / (k + 1) ** 2 + slack).all()
 
+    def test_the_bound_of_fista_is_one_that_ista_breaks(self):
+        # Curvatures from 1 to 1e-4 on separate entries; the minimum is at z = 1 by design.
+        scale, weight = torch.logspace(0, -2, 30, dtype=torch.float64), 1e-6
+        energy = latent.SparseCode(torch.diag(scale), sparsity_weight=weight)
+        x = (scale + weight / scale)[None]
+        least = energy(x, torch.ones_like(x))
+        broken = 0
+        for k in (1, 2, 5, 10, 20, 40, 80, 160, 320):
+            bound = 2 * energy.curvature() * 30 / (k + 1) ** 2
+            rule = {"steps": k, "restart": False, "tolerance": 0.0}
+            assert self._run(energy, x, **rule).energy - least <= bound
+            broken += bool(self._run(energy, x, accelerate=False, **rule).energy - least > bound)
+        assert broken >= 2
+
     def test_fast_step_equals_the_plain_one(self, problem):
         energy, x = problem
         z = torch.randn(12, len(energy.atoms), dtype=torch.float64)

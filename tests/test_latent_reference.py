@@ -17,9 +17,10 @@ EPS = torch.finfo(torch.float64).eps
 
 class Rows(NamedTuple):
     x: Tensor
-    kinds: int
-    """Clusters, and components of a mixture."""
+    clusters: int
     passes: int
+    """Of Lloyd's."""
+    components: int
     floor: float
     """Added to variances: some pixels of the digits never vary."""
     codes: int
@@ -33,8 +34,8 @@ def rows(request):
     if request.param == "digits":
         from sklearn.datasets import load_digits
 
-        return Rows(torch.as_tensor(load_digits().data / 16), 10, 30, 1e-3, 300)
-    return Rows(_blobs(100_000, 64, 20, torch.float64), 20, 10, 1e-6, 100_000)
+        return Rows(torch.as_tensor(load_digits().data / 16), 10, 30, 10, 1e-3, 300)
+    return Rows(_blobs(100_000, 64, 20, torch.float64), 20, 10, 6, 1e-6, 100_000)
 
 
 def _quietly(fit, *data):
@@ -43,7 +44,7 @@ def _quietly(fit, *data):
         return fit(*data)
 
 
-def test_pca_finds_the_subspace_and_the_variance(rows):
+def test_pca_finds_the_subspace_and_the_variance(rows, record_property):
     from sklearn.decomposition import PCA
 
     x, n = rows.x, len(rows.x)
@@ -55,7 +56,7 @@ def test_pca_finds_the_subspace_and_the_variance(rows):
     tolerance = float(64 * EPS * values.sum() / (values[11] - values[12]))
     ours, theirs = method.axes, torch.as_tensor(reference.components_)
     error = torch.linalg.matrix_norm(ours.T @ ours - theirs.T @ theirs, 2)
-    print(f"subspaces differ by {float(error):.1e}, allowed {tolerance:.1e}")  # noqa: T201
+    record_property("says", f"subspaces differ by {float(error):.1e}, allowed {tolerance:.1e}")
     assert float(error) <= tolerance
     explained = torch.as_tensor(reference.explained_variance_) * (n - 1) / n
     slack = float(64 * EPS * values.sum())
@@ -66,19 +67,19 @@ def test_pca_finds_the_subspace_and_the_variance(rows):
     assert ratio == pytest.approx(reference.explained_variance_ratio_.sum(), abs=1e-12)
 
 
-def test_k_means_reaches_the_objective_from_the_same_start(rows):
+def test_k_means_reaches_the_objective_from_the_same_start(rows, record_property):
     from sklearn.cluster import KMeans
 
-    x, start = rows.x, rows.x[: rows.kinds]
+    x, start = rows.x, rows.x[: rows.clusters]
     reference = KMeans(
-        rows.kinds, init=start.numpy(), n_init=1, max_iter=rows.passes, tol=0, algorithm="lloyd"
+        rows.clusters, init=start.numpy(), n_init=1, max_iter=rows.passes, tol=0, algorithm="lloyd"
     )
     _quietly(reference.fit, x.numpy())
-    method = methods.KMeans(rows.kinds, start=start)
+    method = methods.KMeans(rows.clusters, start=start)
     for _ in range(rows.passes):
         method.sweep([(x,)])
     ours, theirs = float(method.energy(x).sum()), reference.inertia_
-    print(f"objective {ours:.12g}, scikit-learn {theirs:.12g}")  # noqa: T201
+    record_property("says", f"objective {ours:.12g}, scikit-learn {theirs:.12g}")
     assert ours == pytest.approx(theirs, rel=1e-10)
     if reference.n_iter_ < rows.passes:  # it stopped at a fixed point of Lloyd's passes
         torch.testing.assert_close(
@@ -87,10 +88,10 @@ def test_k_means_reaches_the_objective_from_the_same_start(rows):
 
 
 @pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
-def test_mixtures_reach_the_likelihood_from_the_same_start(rows, kind):
+def test_mixtures_reach_the_likelihood_from_the_same_start(rows, kind, record_property):
     from sklearn.mixture import GaussianMixture
 
-    x, k, floor = rows.x, rows.kinds, rows.floor
+    x, k, floor = rows.x, rows.components, rows.floor
     covariance = torch.cov(x.T, correction=0)
     variances = covariance.diagonal()
     rule, precisions = {
@@ -102,20 +103,20 @@ def test_mixtures_reach_the_likelihood_from_the_same_start(rows, kind):
         "spherical": (ebm.latent.Spherical(), (1 / (variances.mean() + floor)).expand(k)),
     }[kind]
     reference = GaussianMixture(
-        k, covariance_type=kind, tol=0, max_iter=8, reg_covar=floor, means_init=x[:k].numpy(),
+        k, covariance_type=kind, tol=0, max_iter=5, reg_covar=floor, means_init=x[:k].numpy(),
         weights_init=np.full(k, 1 / k), precisions_init=precisions.numpy(),
     )  # fmt: skip
     _quietly(reference.fit, x.numpy())
     method = methods.GaussianMixture(k, covariance=rule, start=x[:k], variance_floor=floor)
-    for _ in range(8):
+    for _ in range(5):
         method.sweep([(x,)])
     ours, theirs = -float(method.energy(x).mean()), float(reference.score(x.numpy()))
-    print(f"log likelihood {ours:.10g}, scikit-learn {theirs:.10g}")  # noqa: T201
+    record_property("says", f"log likelihood {ours:.10g}, scikit-learn {theirs:.10g}")
     assert ours == pytest.approx(theirs, abs=1e-6 * max(1.0, abs(theirs)))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-6)])
-def test_lasso_codes_reach_the_same_gap(rows, dtype, tolerance):
+def test_lasso_codes_reach_the_same_gap(rows, dtype, tolerance, record_property):
     from sklearn.linear_model import Lasso
 
     generator = torch.Generator().manual_seed(0)
@@ -131,7 +132,9 @@ def test_lasso_codes_reach_the_same_gap(rows, dtype, tolerance):
     exact = ebm.latent.SparseCode(atoms.double(), sparsity_weight=0.1)
     x, ours, theirs = x.double(), found.z.double(), torch.as_tensor(lasso.coef_).double()
     gaps = [exact.gap(x, z).detach().clamp(min=0) for z in (ours, theirs)]
-    print(f"largest gap {float(gaps[0].max()):.2e}, scikit-learn {float(gaps[1].max()):.2e}")  # noqa: T201
+    record_property(
+        "says", f"largest gap {float(gaps[0].max()):.2e}, scikit-learn {float(gaps[1].max()):.2e}"
+    )
     assert bool(found.converged.all())
     assert all(float(gap.max()) <= 1.01 * tolerance for gap in gaps)
     # A gap bounds the distance to the minimum, so two energies differ by the larger one; and
