@@ -33,5 +33,7 @@ def draw_streamlines(field: Field, ax: Any = None, *, density: float = 1.2) -> A
     ax.set_ylim(*field.bounds[1])
     ax.set_aspect("equal")
     canvas.bare(ax)
-    heatmap.bar(ax, found.lines, "log(1 + |score|)")
+    top = float(np.nanmax(field.lengths, initial=0.0))
+    round_ = [value for value in (0, 0.3, 1, 3, 10, 30, 100, 300, 1_000) if value <= top]
+    heatmap.bar(ax, found.lines, "|score|", np.log1p(round_), [f"{value:g}" for value in round_])
     return ax
