@@ -25,7 +25,12 @@ MODULES = (
     "run",
     "panel",
     "stage",
+    "bookmark",
+    "layout",
+    "numbers",
+    "pulse",
     "explorer",
+    "widget",
 )
 """The modules, each after those that it imports."""
 

@@ -1,56 +1,30 @@
-// The explorer of energies: a page of its own, or a widget in a notebook.
+// The explorer of energies: its state, and what follows from each change of it.
 
 import { read, starting, written } from "./address.js";
 import { shortened } from "./charts.js";
 import { themed } from "./colors.js";
-import { button, choice, make, slider } from "./controls.js";
+import { Bookmark } from "./bookmark.js";
+import { choice, slider } from "./controls.js";
 import { floatsOf } from "./decode.js";
 import { ChainView, ImagePlane, PictureView } from "./images.js";
-import { totalVariation } from "./law.js";
+import { Layout } from "./layout.js";
+import { distanceOf, numbersOf, restOf } from "./numbers.js";
 import { Panel } from "./panel.js";
+import { Pulse } from "./pulse.js";
 import { Random } from "./random.js";
-import { CELLS, Run } from "./run.js";
+import { Run } from "./run.js";
 import { Stage } from "./stage.js";
 
 const DROPPED = 40;
-const PAUSE = 300;
 const ROLL = 90;
 const DRAFT = 180;
 const PAINTED = ["levels", "data", "step", "leap", "sampler", "turn", "tilt", "zoom", "theme"];
 
-/** Build the explorer in an element; `address` keeps the state in the page's address. */
-export function explore(root, page, { address = false, changed = () => {} } = {}) {
-  root.explorer?.close();
-  root.explorer = new Explorer(root, page, { address, changed });
-  return root.explorer;
-}
-
-/** Show the explorer in a notebook, as anywidget asks for it. */
-function render({ model, el }) {
-  const page = JSON.parse(model.get("page"));
-  const changed = (text) => {
-    model.set("state", text);
-    model.save_changes();
-  };
-  const explorer = explore(el, page, { changed });
-  explorer.restore(model.get("state"));
-  const listen = () => explorer.restore(model.get("state"));
-  model.on("change:state", listen);
-  return () => {
-    model.off("change:state", listen);
-    explorer.close();
-  };
-}
-
-export default { render };
-
-class Explorer {
+export class Explorer {
   constructor(root, page, { address, changed }) {
     this.root = root;
     this.page = page;
-    this.address = address;
-    this.changed = changed;
-    this.times = [];
+    this.bookmark = new Bookmark({ address, changed });
     this.misshapen = true;
     page.decodedPoints = page.points ? floatsOf(page.points) : null;
     this.runs = page.runs.map((run) => new Run(page, run, 1));
@@ -61,7 +35,7 @@ class Explorer {
     this.listen();
     this.fresh();
     this.reset();
-    this.ask();
+    this.pulse.ask();
   }
 
   /** Return what the state is before anyone has changed it. */
@@ -94,40 +68,14 @@ class Explorer {
         }),
     );
     this.panel = new Panel(this.page, this.runs, this.state, act);
-    this.status = make("p", { className: "ebm-status", role: "status", "aria-live": "polite" });
-    this.readout = make("p", { className: "ebm-readout", "aria-hidden": "true" });
-    this.body = make(
-      "div",
-      { className: `ebm-body ${titled ? "ebm-two" : "ebm-one"}` },
-      this.head(),
-      make(
-        "div",
-        { className: "ebm-main-row" },
-        make("div", { className: "ebm-stages" }, ...this.stages.map(({ element }) => element)),
-        this.panel.element,
-      ),
-      make("div", { className: "ebm-foot" }, this.readout, this.status),
-    );
-    this.root.classList.add("ebm");
-    this.root.replaceChildren(this.body);
-  }
-
-  head() {
-    this.themes = choice({
-      label: "Colors",
-      options: { auto: "Auto", light: "Light", dark: "Dark" },
-      value: this.state.theme,
-      change: (theme) => this.set({ theme }),
+    this.layout = new Layout(this.page, this.state, this.stages, this.panel, {
+      address: this.bookmark.address,
+      set: act.set,
+      copy: () => this.copy(),
     });
-    const tools = [this.themes.element];
-    if (this.address)
-      tools.unshift(button("Copy link", () => this.copy(), { title: "The address of this view" }));
-    return make(
-      "header",
-      { className: "ebm-head" },
-      make("div", {}, make("h1", {}, this.page.title), make("p", {}, this.page.subtitle ?? "")),
-      make("div", { className: "ebm-row" }, ...tools),
-    );
+    this.root.classList.add("ebm");
+    this.root.replaceChildren(this.layout.body);
+    this.pulse = new Pulse(this.root, () => this.tick());
   }
 
   /** Return what images add to the page; there is one run then. */
@@ -152,30 +100,21 @@ class Explorer {
     const { signal } = this.bound;
     const dark = window.matchMedia("(prefers-color-scheme: dark)");
     dark.addEventListener("change", () => this.repaint(), { signal });
-    document.addEventListener("visibilitychange", () => this.ask(), { signal });
-    if (this.address) {
+    if (this.bookmark.address) {
       window.addEventListener("hashchange", () => this.restore(window.location.hash), { signal });
     }
     this.sized = new ResizeObserver(() => this.repaint());
-    this.sized.observe(this.body);
-    this.visible = true;
-    this.watched = new IntersectionObserver((entries) => {
-      this.visible = entries.at(-1).isIntersecting;
-      this.ask();
-    });
-    this.watched.observe(this.root);
+    this.sized.observe(this.layout.body);
   }
 
   /** Stop everything that runs by itself. */
   close() {
-    this.closed = true;
     this.bound.abort();
     this.sized.disconnect();
-    this.watched.disconnect();
-    clearTimeout(this.writing);
+    this.pulse.close();
+    this.bookmark.close();
     clearTimeout(this.refining);
     clearInterval(this.rolling);
-    cancelAnimationFrame(this.frame);
   }
 
   // The state
@@ -195,9 +134,8 @@ class Explorer {
     this.unpainted ||= any(...PAINTED);
     if (any("playing")) this.say(this.state.playing ? "The particles move." : "Paused.");
     this.panel.show(this.state);
-    this.themes.show(this.state.theme);
-    this.ask();
-    this.write();
+    this.layout.themes.show(this.state.theme);
+    this.keep();
   }
 
   /** Take the state from a text, such as what follows # in an address. */
@@ -206,33 +144,19 @@ class Explorer {
     this.set(read(text, this.start));
   }
 
-  /** Write the state into the address, soon: browsers allow few changes a second. */
-  write() {
-    clearTimeout(this.writing);
-    this.writing = setTimeout(() => {
-      const text = written(this.state, this.start);
-      this.changed(text);
-      if (!this.address) return;
-      try {
-        window.history.replaceState(null, "", `#${text}`);
-      } catch {
-        this.address = false; // pages inside pages may have no address of their own
-      }
-    }, PAUSE);
+  /** Draw soon, and keep the state. */
+  keep() {
+    this.pulse.ask();
+    this.bookmark.keep(written(this.state, this.start));
   }
 
   async copy() {
-    const link = `${window.location.href.split("#")[0]}#${written(this.state, this.start)}`;
-    try {
-      await navigator.clipboard.writeText(link);
-      this.say("The link to this view is on the clipboard.");
-    } catch {
-      window.prompt("The link to this view:", link);
-    }
+    const copied = await this.bookmark.copy(written(this.state, this.start));
+    if (copied) this.say("The link to this view is on the clipboard.");
   }
 
   say(words) {
-    this.status.textContent = words;
+    this.layout.status.textContent = words;
   }
 
   // Particles
@@ -270,8 +194,7 @@ class Explorer {
         ? `Particle ${run.particles.count} dropped at ${place}, energy ${energy}.`
         : `No particle can lie at ${place}: the energy there is not finite.`,
     );
-    this.ask();
-    this.write();
+    this.keep();
   }
 
   /** Scatter particles evenly over the box. */
@@ -289,7 +212,7 @@ class Explorer {
     this.set({ playing: false });
     this.advance(1);
     this.say(`Move ${this.runs[0].particles.moves}.`);
-    this.ask();
+    this.pulse.ask();
   }
 
   /** Move all particles some times. */
@@ -308,11 +231,7 @@ class Explorer {
     if (this.rested || this.state.temperature > 0 || !particles.count) return;
     if (particles.steepest() * this.state.step > 1e-6 * (surface.right - surface.left)) return;
     this.rested = true;
-    const last = particles.count - 1;
-    const place = `(${shortened(particles.x[last])}, ${shortened(particles.y[last])})`;
-    this.say(
-      `At rest: the last particle at ${place}, energy ${shortened(particles.energy[last])}.`,
-    );
+    this.say(restOf(particles));
   }
 
   // The pointer, the crosshair and the camera
@@ -321,9 +240,8 @@ class Explorer {
   point(x, y, { aloud = false } = {}) {
     this.state.cursor = [Number(x.toPrecision(4)), Number(y.toPrecision(4))];
     this.follow();
-    if (aloud) this.say(this.readout.textContent);
-    this.ask();
-    this.write();
+    if (aloud) this.say(this.layout.readout.textContent);
+    this.keep();
   }
 
   follow() {
@@ -339,7 +257,7 @@ class Explorer {
       return;
     }
     const energies = this.runs.map((run) => shortened(look(run.surface, x, y)[0]));
-    this.readout.textContent = `x ${shortened(x)}, y ${shortened(y)}, E ${energies.join(" and ")}`;
+    this.layout.readout.textContent = `x ${shortened(x)}, y ${shortened(y)}, E ${energies.join(" and ")}`;
     this.pictures?.show(x, y, this.energyAt(x, y));
   }
 
@@ -412,22 +330,11 @@ class Explorer {
   /** Draw everything anew, soon. */
   repaint() {
     this.unpainted = true;
-    this.ask();
+    this.pulse.ask();
   }
 
-  /** Draw soon. */
-  ask() {
-    if (this.closed || this.frame) return;
-    this.frame = requestAnimationFrame((time) => {
-      this.frame = null;
-      this.tick(time);
-    });
-  }
-
-  /** Move the particles and draw: once, or again and again while they move. */
-  tick(time) {
-    const shown = this.visible && !document.hidden && this.root.clientWidth > 0;
-    if (!shown) return;
+  /** Move the particles and draw; return whether they go on moving. */
+  tick() {
     const { playing, speed, temperature } = this.state;
     const some = this.runs.some(({ particles }) => particles.count > 0);
     const moving = playing && some && !(temperature === 0 && this.rested);
@@ -438,9 +345,8 @@ class Explorer {
     for (const stage of this.stages) stage.drawMoving(this.state, theme);
     this.chain?.show(this.state.record, this.state.chain, theme);
     this.rest();
-    this.clock(time, moving);
     this.tell(moving);
-    if (moving) this.ask();
+    return moving;
   }
 
   /** Draw the surfaces: as a draft while they change, then finely. */
@@ -454,45 +360,24 @@ class Explorer {
     if (draft) this.refining = setTimeout(() => this.repaint(), DRAFT);
   }
 
-  /** Keep the times of the last second of frames. */
-  clock(time, moving) {
-    if (!moving) this.times = [];
-    else this.times.push(time);
-    while (this.times.length > 2 && time - this.times[0] > 1000) this.times.shift();
-  }
-
   /** Write the numbers of the particles, four times a second. */
   tell(moving) {
     const now = performance.now();
     if (moving && now - (this.told ?? 0) < 250) return;
     this.told = now;
-    const { particles } = this.runs[0];
-    const each = (value) => this.runs.map((run) => value(run)).join(" and ");
-    const rows = [["Particles", particles.count.toLocaleString("en")]];
-    if (particles.count) {
-      const share = ({ particles: p }) =>
-        p.tried ? `${Math.round((100 * p.accepted) / p.tried)} %` : "–";
-      const mean = ({ particles: p }) => shortened(p.history.at(-1)?.mean ?? NaN);
-      rows.push(["Accepted", each(share)], ["Mean energy", each(mean)]);
-      rows.push(["Exact mean", each(({ law }) => shortened(law.mean))]);
-      const apart = (run) => (run.particles.counts.total ? this.distance(run).toFixed(3) : "–");
-      rows.push(["Distance from exact", each(apart)]);
-      rows.push(["Frames a second", moving ? String(Math.round(this.framesPerSecond())) : "–"]);
-    }
-    this.panel.tell(rows);
-  }
-
-  /** Return how far the particles' recent places are from the exact law, on 16 x 16 cells. */
-  distance(run) {
-    return totalVariation(run.particles.counts.shares(CELLS), run.law.binned(CELLS));
+    this.panel.tell(numbersOf(this.runs, moving ? this.framesPerSecond() : 0));
   }
 
   // For scripts and tests: what a person sees, as numbers
 
   /** Return how many frames were drawn in the last second. */
   framesPerSecond() {
-    const { times } = this;
-    return times.length < 2 ? 0 : (1000 * (times.length - 1)) / (times.at(-1) - times[0]);
+    return this.pulse.rate();
+  }
+
+  /** Return how far a run's particles are from the exact law. */
+  distance(run) {
+    return distanceOf(run);
   }
 
   /** Return the places of the particles of a run. */
