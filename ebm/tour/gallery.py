@@ -1,5 +1,6 @@
 """The gallery: what every method makes of the same two moons, one small picture each."""
 
+import io
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,16 +76,28 @@ def _card(name: str, kind: type[Method], data: Tensor, out: Path, *, quick: bool
     steps = 20 if quick else MORE.get(name, STEPS)
     try:
         inputs, views = kind.example_inputs(data)
+        if not torch.equal(recipe.first_tensor(inputs), data):
+            return None  # points are no data for it: it has made binary ones of them
         torch.manual_seed(SEED)
         method = kind.example(data)
         history = ebm.fit(method, inputs, steps=steps, views=views, seed=SEED, progress=False)
         figure = picture(method, data)
     except (ValueError, TypeError):
-        return None  # a method of images, of tokens or of binary data
-    figure.savefig(out / f"{name}.png", dpi=120, pil_kwargs={"optimize": True})
+        return None  # a method of images or of tokens
+    save(figure, out / f"{name}.png")
     pair = ebm.energy.inputs(method.energy) > 1
     line = (kind.__doc__ or "").strip().split("\n")[0]
     return Card(name, kind.__name__, recipe.family_of(kind), line, history.steps[-1], pair)
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure as a small PNG, in 128 colors."""
+    from PIL import Image
+
+    whole = io.BytesIO()
+    figure.savefig(whole, format="png", dpi=120)
+    with Image.open(whole) as image:
+        image.convert("RGB").quantize(128).save(path, optimize=True)
 
 
 def picture(method: Method, data: Tensor) -> Any:
