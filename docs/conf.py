@@ -69,9 +69,9 @@ suppress_warnings = ["ref.python"]
 def _digest() -> str:
     """Return the digest of what the pages run and show: other code, other outputs."""
     digest = hashlib.blake2b(digest_size=8)
-    for folder in ("ebm", "methods", "toy_data", "docs/benchmarks"):
+    for folder in ("ebm", "methods", "toy_data", "docs/benchmarks", "docs/_static/gallery"):
         for path in sorted((HERE.parent / folder).rglob("*.*")):
-            if path.suffix in (".py", ".json"):
+            if path.suffix in (".py", ".json", ".js", ".css", ".html"):
                 digest.update(path.read_bytes())
     return digest.hexdigest()
 
