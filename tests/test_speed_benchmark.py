@@ -158,3 +158,24 @@ def test_the_quick_table_is_complete(tmp_path, capsys):
         assert f"{group}, cpu" in printed
     benchmark.show(tmp_path / "speed.json")
     assert printed.split("growth")[1] in capsys.readouterr().out
+
+
+def test_the_picture_has_a_line_for_each_name_and_quantity():
+    from matplotlib.figure import Figure
+
+    from ebm.benchmark.speed import picture
+
+    rows = [
+        row(name=name, growing=quantity, value=value, seconds=1e-6 * value, megabytes=0.1 * value)
+        for name, quantity in (("VICReg", "D"), ("VICReg", "N"), ("NT-Xent", "N"))
+        for value in (64, 256, 1024)
+    ]
+    figure = Figure()
+    picture.draw(rows, figure)
+    drawn = [
+        [line.get_label() for line in ax.lines if line.get_linestyle() == "-"] for ax in figure.axes
+    ]
+    assert drawn[0] == ["VICReg, slope 1.00", "NT-Xent, slope 1.00"]
+    assert drawn[1] == ["VICReg, slope 1.00"]
+    assert len(figure.axes) == 4
+    assert all(ax.get_xscale() == "log" and ax.get_yscale() == "log" for ax in figure.axes)

@@ -23,29 +23,29 @@ def tasks(peers: Peers, device: torch.device, *, quick: bool = False) -> Iterato
 
     threadpool_limits(torch.get_num_threads())
     goals = {"lasso_single": 0.25}
-    for name, size in (
-        ("pca", "100k x 64"),
-        ("k_means", "100k x 64"),
-        ("mixture", "100k x 64"),
-        ("lasso_single", "10k patches"),
-        ("lasso_double", "10k patches"),
+    for name, share in (
+        ("pca", 1),
+        ("k_means", 1),
+        ("mixture", 4),
+        ("lasso_single", 4),
+        ("lasso_double", 4),
     ):
         task = latent.TASKS[name]
-        data = task.data(part)
+        data = task.data(part * (share if part == 1 else 1))
         yield Task(
-            "inference", task.name, size if part == 1 else f"{len(data[0])} rows",
+            "inference", task.name, f"{len(data[0])} x {data[0].shape[1]}",
             _quiet(task.ours, data), {"scikit-learn": _quiet(task.theirs, data)} if here else {},
-            time_goal=goals.get(name, 1.0), seconds=10, limit=_limit(name, data),
+            time_goal=goals.get(name, 1.0), seconds=4, limit=_limit(name, data),
         )  # fmt: skip
     yield from _more(part, here=here)
 
 
 def _more(part: int, *, here: bool) -> Iterator[Task]:
-    x = latent._blobs(100_000 // part, 64, 100, torch.float32)
+    x = latent._blobs(50_000 // part, 64, 100, torch.float32)
     yield Task(
         "inference", "mini-batch k-means, K 256, a pass", f"{len(x)} x 64",
         lambda: _mini_batch(x), {"scikit-learn": _quiet(_mini_batch_theirs, (x,))} if here else {},
-        time_goal=1.0, seconds=6,
+        time_goal=1.0, seconds=3,
     )  # fmt: skip
     yield Task(
         "inference", "k-means++, K 64", f"{len(x) // 5} x 64",
@@ -57,7 +57,7 @@ def _more(part: int, *, here: bool) -> Iterator[Task]:
         "inference", "dictionary of 256 atoms, a pass", f"{len(patches)} patches",
         lambda: _dictionary(patches, atoms),
         {"scikit-learn": _quiet(_dictionary_theirs, (patches, atoms))} if here else {},
-        time_goal=1.0, seconds=6,
+        time_goal=1.0, seconds=3,
     )  # fmt: skip
     for count in (16, 32, 64) if part > 1 else (64, 128, 256, 512):
         some = (

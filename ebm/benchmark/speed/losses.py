@@ -79,7 +79,7 @@ class _Bench:
             more |= {"grows": "D"} if n == 256 else {"grows": "N"}
             yield self.task(
                 "VICReg", n, d, lambda x, y: vicreg(x, y).mean(), theirs,
-                products=_statistics, limit_repeats=2, tolerance=1e-3, seconds=3, **more,
+                products=_statistics, limit_repeats=2, tolerance=1e-3, **more,
             )  # fmt: skip
         for n, d in sizes:
             theirs = {}
@@ -91,7 +91,7 @@ class _Bench:
             more |= {"grows": "D"} if n == 256 else {"grows": "N"}
             yield self.task(
                 "Barlow Twins", n, d, barlow, theirs,
-                products=_statistics, limit_repeats=2, seconds=3, **more,
+                products=_statistics, limit_repeats=2, **more,
             )  # fmt: skip
         for n, d in ((256, 128), (256, 4096)):
             for name, term in (("variance", terms.Variance()), ("covariance", terms.Covariance())):
@@ -130,7 +130,7 @@ class _Bench:
         nt_xent = terms.NTXent(temperature=0.1)
         for n in (64, 256, 1024, 2048, 4096, 8192):
             theirs: dict[str, Loss] = {}
-            if self.lightly:
+            if self.lightly and n <= 4096:  # more would take 5 GiB
                 theirs["lightly"] = self.lightly.NTXentLoss(temperature=0.1)
             if self.solo and n <= 4096:
                 theirs["solo-learn"] = lambda x, y: self.solo.simclr_loss_func(x, y, 0.1)
@@ -141,7 +141,7 @@ class _Bench:
                 goals = {"time_goal": 0.2, "memory_goal": 0.08, "limit_goal": 2.0}
             yield self.task(
                 "NT-Xent", n, 128, lambda x, y: nt_xent(x, y).mean(), theirs,
-                products=_pairs_of_all, tolerance=1e-3, grows="N", seconds=4, **goals,
+                products=_pairs_of_all, tolerance=1e-3, grows="N", **goals,
             )  # fmt: skip
         info, clip = terms.InfoNCE(temperature=0.1), terms.InfoNCE.clip(temperature=0.1)
         for n in (64, 256, 1024, 4096, 32_768):

@@ -51,15 +51,12 @@ class Task:
 def race(contenders: Mapping[str, Work], seconds: float, device: torch.device) -> dict[str, float]:
     """Return the median time of each contender, all of them run in turn."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
-    started = time.perf_counter()
     for work in contenders.values():  # the first run pays for threads, caches and compilers
         work()
     for name, work in contenders.items():
         times[name].append(_timed(work, device))
     once = sum(several[0] for several in times.values())
     rounds = min(max(int(seconds / max(once, 1e-6)), 2), 400)
-    if time.perf_counter() - started > 20 * seconds:  # minutes for one round: three are enough
-        rounds = min(rounds, 2)
     gc.collect()
     gc.disable()
     try:
@@ -83,7 +80,6 @@ def megabytes(work: Work, device: torch.device) -> float:
         finally:
             tracemalloc.stop()
 
-    work()
     return peak(traced, device) + numpy[0] / MEGABYTE
 
 

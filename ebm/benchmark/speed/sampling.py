@@ -18,7 +18,7 @@ STEP = 0.01
 def tasks(peers: Peers, device: torch.device, *, quick: bool = False) -> Iterator[Task]:
     """Yield the tasks; quick ones take fewer chains and steps, and compile nothing."""
     bench = _Bench(peers, device, compile=not quick)
-    chains, long, short = (500, 10, 4) if quick else (10_000, 1_000, 100)
+    chains, long, short = (500, 10, 4) if quick else (10_000, 1_000, 50)
     targets: dict[str, Any] = {
         "double well": double_well,
         "mixture": energies.GaussianMixture().to(device),
@@ -27,9 +27,11 @@ def tasks(peers: Peers, device: torch.device, *, quick: bool = False) -> Iterato
     for name, energy in targets.items():
         wide = name.startswith("MLP")
         goal = 0.7 if wide else 0.4
-        yield bench.langevin(name, energy, chains, long, goal)
+        # Where a step takes ten milliseconds, fewer of them tell as much.
+        steps = long if name == "double well" else max(long // 10, 4)
+        yield bench.langevin(name, energy, chains, steps, goal)
     for name, energy in targets.items():
-        steps = short // 4 if name.startswith("MLP") else short
+        steps = short if name == "double well" else max(short // 10, 1)
         yield bench.hmc(name, energy, chains, steps)
     for kind in (MALA(STEP, compile=not quick), UnderdampedLangevin(0.1, compile=not quick)):
         yield bench.alone(kind, "double well", double_well, chains, short)
@@ -67,7 +69,7 @@ class _Bench:
             ours(steps), {peer: run(steps) for peer, run in sides.items()},
             limit=_bare(energy, x, min(steps, 20)), limit_repeats=max(1, steps // 20),
             light={"": ours(10), **{peer: run(10) for peer, run in sides.items()}},
-            time_goal=goal, seconds=12 if name.startswith("MLP") else 6,
+            time_goal=goal, seconds=4,
         )  # fmt: skip
 
     def hmc(self, name: str, energy: Any, chains: int, steps: int) -> Task:
@@ -83,7 +85,7 @@ class _Bench:
             ours(steps), {peer: run(steps) for peer, run in sides.items()},
             limit=_bare(energy, x, 10), limit_repeats=steps,
             light={"": ours(2), **{peer: run(2) for peer, run in sides.items()}},
-            time_goal=0.5, seconds=8,
+            time_goal=0.5, seconds=4,
         )  # fmt: skip
 
     def alone(self, sampler: Sampler, name: str, energy: Any, chains: int, steps: int) -> Task:
