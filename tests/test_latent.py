@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import ebm
 from ebm import latent
+from ebm.latent import clusters
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -499,3 +500,22 @@ def test_soft_threshold_is_odd_short_and_firm(values, threshold):
     assert (a.abs() <= u.abs()).all()
     assert (a - b).square().sum() <= ((a - b) * (u - v)).sum() + 1e-12
     torch.testing.assert_close(a, u.sign() * (u.abs() - threshold).clamp(min=0))
+
+
+@given(n=st.integers(1, 40), k=st.integers(1, 140), d=st.integers(1, 5), seed=st.integers(0, 999))
+def test_the_nearest_center_is_the_plain_formulas(n: int, k: int, d: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randint(-3, 4, (n, d), generator=generator).double()
+    centers = torch.randint(-3, 4, (k, d), generator=generator).double()  # with equals
+    distances = (x[:, None] - centers).square().sum(-1)
+    found = clusters.nearest(x, centers)
+    least = distances.min(1).values
+    assert torch.allclose(distances.gather(1, found[:, None])[:, 0], least, atol=1e-9)
+
+
+@given(n=st.integers(1, 20), blocks=st.integers(1, 5), seed=st.integers(0, 999))
+def test_the_least_value_is_found_at_its_first_place(n: int, blocks: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randint(0, 9, (n, blocks * clusters.BLOCK), generator=generator).float()
+    first = (values == values.amin(1, keepdim=True)).float().argmax(1)
+    assert torch.equal(clusters._first_least(values), first)

@@ -5,7 +5,7 @@ cache, and belong to all processes together.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -14,18 +14,17 @@ from ebm import distributed
 from ebm.latent.moments import wide
 from ebm.shapes import Energies, Labels, Matrix, Points, Scalar
 
-ROWS = 4096
+ROWS = 2048
+BLOCK = 32
+"""Columns whose least one is found at once."""
+
 Batches = Iterable[tuple[Tensor, ...]]
 
 
 def nearest(x: Points, centers: Matrix) -> Labels:
     """Return the index of the nearest center of each row, the first one among equals."""
-    # |x - c|^2 / 2 up to |x|^2 / 2; shifted, so that far from the origin no digits cancel.
-    shift = centers.mean(0)
-    centers = centers - shift
-    half = centers.square().sum(-1) / 2
-    chunks = [torch.addmm(half, rows - shift, centers.T, alpha=-1) for rows in x.split(ROWS)]
-    return torch.cat([distances.min(-1).indices for distances in chunks])
+    find = _finder(centers)
+    return torch.cat([find(rows) for rows in x.split(ROWS)])
 
 
 def squared_distance(x: Points, centers: Matrix) -> Energies:
@@ -46,12 +45,13 @@ def lloyd(batches: Batches, centers: Matrix) -> tuple[Matrix, Scalar]:
     shifts = torch.zeros_like(centers, dtype=dtype)
     counts, error = shifts.new_zeros(len(centers)), shifts.new_zeros(())
     # Part by part: what is computed for a row does not leave the cache.
+    find = _finder(centers)
     for rows in (part for whole in _rows(batches) for part in whole.split(ROWS)):
-        labels = nearest(rows, centers)
-        offsets = rows - centers[labels]
+        labels = find(rows)
+        offsets = rows - centers.index_select(0, labels)
         shifts += torch.zeros_like(centers).index_add_(0, labels, offsets)
         counts += torch.bincount(labels, minlength=len(centers))
-        error += offsets.square().sum(dtype=dtype)
+        error += offsets.square().sum(1).sum(dtype=dtype)
     shifts, counts, error = (distributed.total(value) for value in (shifts, counts, error))
     distance = error / counts.sum()
     empty = (counts == 0).nonzero().flatten()
@@ -92,6 +92,34 @@ def plus_plus(batches: Batches, clusters: int) -> Matrix:
         masses = [mass[:, best].contiguous() for mass in lowered]
         centers = torch.cat([centers, candidates[best, None]])
     return centers
+
+
+def _finder(centers: Matrix) -> Callable[[Points], Labels]:
+    """Return the function that finds the nearest center of each row."""
+    # |x - c|^2 / 2 up to |x|^2 / 2; shifted, so that far from the origin no digits cancel.
+    shift = centers.mean(0)
+    table = centers - shift
+    half = table.square().sum(-1) / 2
+    if centers.device.type != "cpu" or len(centers) <= 2 * BLOCK:
+        return lambda rows: torch.addmm(half, rows - shift, table.T, alpha=-1).min(-1).indices
+    # Centers at an infinite distance fill the last block.
+    more = -len(centers) % BLOCK
+    half = torch.nn.functional.pad(half, (0, more), value=math.inf)
+    table = torch.nn.functional.pad(table, (0, 0, 0, more))
+    return lambda rows: _first_least(torch.addmm(half, rows - shift, table.T, alpha=-1))
+
+
+def _first_least(values: Tensor) -> Labels:
+    """Return the index of the least value of each row, the first one among equals.
+
+    Processors find a least value many times faster than its place: the least of each block is
+    found first, then the block, then the place in it.
+    """
+    count = values.shape[1] // BLOCK
+    block = values.unflatten(1, (count, BLOCK)).amin(2).min(1).indices
+    places = torch.arange(0, len(values) * count, count).add_(block)
+    least = values.view(-1, BLOCK).index_select(0, places).min(1).indices
+    return least.add_(block, alpha=BLOCK)
 
 
 def _rows(batches: Batches) -> Iterator[Tensor]:

@@ -16,7 +16,7 @@ from ebm import distributed
 from ebm.latent.moments import wide
 from ebm.shapes import Points, Scalar
 
-VALUES = 2**18
+VALUES = 2**17
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,12 @@ class Mixture:
 
     def energies(self, x: Points) -> Tensor:
         """Return -log(weight_k N(x; mean_k, covariance_k)), (batch, components)."""
-        return _energies(self, x[None] - self.means[:, None])
+        return torch.stack([self._energy(x, k) for k in range(len(self.means))], -1)
+
+    def _energy(self, x: Points, k: int) -> Tensor:
+        # One component at a time: its offsets stay in a processor's cache.
+        whitened = self.rule.whitened((x - self.means[k])[None], self.whitening[k : k + 1])
+        return whitened[0].square().sum(-1) / 2 + self.constant[k]
 
 
 def em_step(
@@ -178,18 +183,19 @@ def em_step(
     first = torch.zeros_like(means, dtype=dtype)
     second = torch.zeros_like(mixture.covariances, dtype=dtype)
     counts, energy = first.new_zeros(len(means)), first.new_zeros(())
-    rows = max(1, VALUES // means.numel())
+    rows = max(1, VALUES // means.shape[1])
     for x, *_ in batches:
         for part in x.flatten(1).split(rows):
-            offsets = part[None] - means[:, None]
-            scores = -_energies(mixture, offsets)
+            scores = -mixture.energies(part)
             total = scores.logsumexp(-1, keepdim=True)
-            share = (scores - total).exp()
-            weighted = share.T[:, :, None] * offsets
-            counts += share.sum(0, dtype=dtype)
+            share = (scores - total).exp_().T.contiguous()
+            counts += share.sum(1, dtype=dtype)
             energy -= total.sum(dtype=dtype)
-            first += weighted.sum(1)
-            second += rule.second(offsets, weighted)
+            for k, mean in enumerate(means):
+                offsets = part - mean
+                weighted = offsets * share[k, :, None]
+                first[k] += weighted.sum(0)
+                second[k] += rule.second(offsets[None], weighted[None])[0]
     first, second, counts, energy = (
         distributed.total(value) for value in (first, second, counts, energy)
     )
@@ -203,8 +209,3 @@ def em_step(
         rule,
     )
     return updated, energy / counts.sum()
-
-
-def _energies(mixture: Mixture, offsets: Tensor) -> Tensor:
-    whitened = mixture.rule.whitened(offsets, mixture.whitening)
-    return whitened.square().sum(-1).T / 2 + mixture.constant
