@@ -266,15 +266,15 @@ def try_faults(kills, seed, folder):
         assert status == 0, said
     counts, runs = collections.Counter(), 0
     while sum(counts[kind] for kind in KILLS) < kills:
-        flavor = draw.choices(flavors, (4, 3, 2, 1))[0]
+        flavor = draw.choices(flavors, (4, 3, 2, 2))[0]
         run, least, status = folder / f"run-{runs}", 0, None
         while status != 0:
             fault = draw.choice(KILLS)
             if draw.random() < 0.25:
-                can_fail = ("Ctrl-C", "SIGTERM", "disk full") if flavor == "tensor" else OTHERS
-                fault = draw.choice([kind for kind in can_fail if kind != "worker died"])
-                if flavor == "workers" and draw.random() < 0.5:
-                    fault = "worker died"
+                possible = [kind for kind in OTHERS if kind != "worker died" or flavor == "workers"]
+                if flavor == "tensor":  # it is checked before the run, and has no code of its own
+                    possible = ["Ctrl-C", "SIGTERM", "disk full"]
+                fault = min(possible, key=lambda kind: (counts[kind], draw.random()))
             status, said, saved = launch(run, flavor, fault, draw)
             least = inspect(run, max(least, saved))
             if status == 0:

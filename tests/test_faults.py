@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import faults
 import numpy as np
 import pytest
 import torch
@@ -88,7 +89,7 @@ def test_a_dozen_kills_lose_nothing(record_property):
 def test_two_hundred_kills_lose_nothing(record_property):
     said = inject("--kills", 200, "--seed", 1)
     record_property("says", said)
-    assert "killed at a byte of a checkpoint" in said
+    assert all(f"{kind}: " in said for kind in (*faults.KILLS, *faults.OTHERS)), said
 
 
 @pytest.mark.parametrize("make", [Fit, Swept])
@@ -173,6 +174,11 @@ class TestData:
         history = ebm.fit(again, rows(), steps=12, out=tmp_path, resume=True, **QUIET)
         assert np.array_equal(history["fit"], expected["fit"])
         assert torch.equal(whole.net[0].weight, again.net[0].weight)
+
+    @pytest.mark.usefixtures("untyped")
+    def test_batches_of_a_wrong_kind_are_refused_as_whole_data_are(self):
+        with pytest.raises(TypeError, match=r"data\[0\] must be floating point, got uint8"):
+            ebm.fit(Fit(), Rows(lambda x: (9 * x).byte(), 1), steps=2, **{**QUIET, "batch_size": 1})
 
     def test_without_a_folder_it_is_said_how_to_keep_checkpoints(self):
         with pytest.raises(ebm.Fault, match=r"Mend the data\. Pass out= to keep checkpoints\.$"):
@@ -379,6 +385,7 @@ class TestOthersRun:
         ("change", "words"),
         [
             ({"batch_size": 20}, r"batch_size must be the run's own to resume it, got 20 inste"),
+            ({"seed": 8}, r"seed must be the run's own to resume it, got 8 instead of 7. Leave"),
             ({"schedule": None}, r"schedule must be the run's own .*which was with one"),
             (
                 {"optimizer": lambda m: torch.optim.Adam(m.parameters(), lr=0.1)},
@@ -389,7 +396,7 @@ class TestOthersRun:
                 r"got groups of \[2, 2\] parameters instead of \[4\]",
             ),
         ],
-        ids=["batch_size", "schedule", "learning rate", "groups"],
+        ids=["batch_size", "seed", "schedule", "learning rate", "groups"],
     )
     def test_other_settings_are_refused(self, run, change, words):
         options = {"schedule": warmup_cosine(steps=9), **QUIET, **change}

@@ -126,7 +126,6 @@ class Batches:
                 if loader is not self.loader or number > 0:  # the first one draws the order
                     randomness.start_data(self.seed, "batch", epoch, number, self.rank)
                 batch = next(source)
-                ready = self._ready(batch) if number >= skip else ()
             except StopIteration:
                 return
             except Exception as error:
@@ -135,7 +134,7 @@ class Batches:
                     f"epoch {epoch}. Mend the data."
                 ) from error
             if number >= skip:
-                yield ready
+                yield self._ready(batch)
             number += 1
 
     def _ready(self, batch: Any) -> Batch:

@@ -92,6 +92,11 @@ def fit(
     fabric = _launched(fabric)
     run = Run(out, resume=resume, keep=keep) if out is not None else None
     if run is not None and run.state is not None:
+        if seed not in (None, run.state["seed"]):
+            raise ValueError(
+                f"seed must be the run's own to resume it, got {seed} instead of "
+                f"{run.state['seed']}. Leave it out."
+            )
         seed = run.state["seed"]
     seed = randomness.fresh() if seed is None else int(seed)
     options = Options(
