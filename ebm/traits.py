@@ -101,6 +101,13 @@ class StopGradient(Trait):
     """A path of the gradient is cut on purpose, so that it is not that of the value."""
 
 
+@dataclass(frozen=True)
+class Target(Trait):
+    """No gradient reaches this input, counted from 1: it is a target."""
+
+    input: int
+
+
 class Random(Trait):
     """The value draws from torch's generator on purpose: equal seeds, equal values."""
 

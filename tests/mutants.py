@@ -13,15 +13,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from ebm import Energy, Method, as_energy, latent, score
-from ebm.memory import Queue, Replay
-from ebm.samplers import HMC, MALA, Langevin, State
+from ebm import Energy, Method, as_energy, latent, score, terms
+from ebm.latent.dictionary import into_unit_ball
+from ebm.memory import Bank, Center, Queue, Replay, Teacher
+from ebm.samplers import (
+    HMC,
+    MALA,
+    Gibbs,
+    GibbsWithGradients,
+    Langevin,
+    ParallelTempering,
+    State,
+    UnderdampedLangevin,
+)
+from ebm.samplers import gibbs as one_unit
 from ebm.samplers.sampler import noise_like
 from ebm.testing.inputs import Input, Labels, Sizes, View
 from ebm.testing.laws.latents import Inferring, Shrinking, Softening
 from ebm.testing.laws.memories import Store
 from ebm.testing.laws.methods import Trainee
 from ebm.testing.laws.objectives import Objective
+from ebm.testing.laws.partitions import Assigning, Passing
 from ebm.testing.laws.samplers import Kernel
 from ebm.testing.subject import Subject
 from ebm.traits import (
@@ -40,6 +52,7 @@ from ebm.traits import (
     ShiftInvariance,
     SignFlip,
     StopGradient,
+    Target,
     Trait,
     Translation,
     UndecidedValue,
@@ -61,6 +74,7 @@ class Mutant:
 
 
 DESCENTS = {
+    "rate_without_the_one",
     "diagonal_in_the_covariance",
     "temperature_multiplies",
     "unbiased_with_biased",
@@ -327,6 +341,12 @@ def centered_over_the_features(x: Tensor, y: Tensor) -> Tensor:
     return correlation(x.T @ y / len(x))
 
 
+# One view is standardized and the other is taken as it comes.
+@loss(BARLOW)
+def second_view_as_it_comes(x: Tensor, y: Tensor) -> Tensor:
+    return correlation(standardized(x).T @ y / len(x))
+
+
 # No eps: a constant dimension gives NaN.
 @loss(BARLOW)
 def no_eps(x: Tensor, y: Tensor) -> Tensor:
@@ -555,6 +575,7 @@ DINO: tuple[Trait, ...] = (
     DimensionPermutation(),
     LowerBound(0.0),
     StopGradient(),
+    Target(2),
     UndecidedValue(lambda n, d: math.log(d)),
 )
 
@@ -568,6 +589,102 @@ def distilled(x: Tensor, y: Tensor) -> Tensor:
 @loss(DINO)
 def averaged_over_outputs(x: Tensor, y: Tensor) -> Tensor:
     return -((y.detach() / 0.04).softmax(1) * (x / 0.1).log_softmax(1)).mean()
+
+
+# The teacher's output is not detached: it learns to be easy to predict.
+@loss(DINO)
+def teacher_not_detached(x: Tensor, y: Tensor) -> Tensor:
+    return -((y / 0.04).softmax(1) * (x / 0.1).log_softmax(1)).sum(1).mean()
+
+
+# The softmax over the batch in place of the outputs.
+@loss(DINO)
+def softmax_over_the_batch(x: Tensor, y: Tensor) -> Tensor:
+    return -((y.detach() / 0.04).softmax(0) * (x / 0.1).log_softmax(0)).sum(0).mean()
+
+
+# The log of a softmax in place of log_softmax: a confident student costs infinity.
+@loss(DINO)
+def log_of_softmax(x: Tensor, y: Tensor) -> Tensor:
+    return -((y.detach() / 0.04).softmax(1) * (x / 0.1).softmax(1).log()).sum(1).mean()
+
+
+# The teacher's entropy is left out of a divergence, or put into a cross-entropy.
+@loss(DINO)
+def divergence_for_cross_entropy(x: Tensor, y: Tensor) -> Tensor:
+    p = (y.detach() / 0.04).log_softmax(1)
+    return (p.exp() * (p - (x / 0.1).log_softmax(1))).sum(1).mean()
+
+
+ONE_SIDED: tuple[Trait, ...] = (
+    Views(2),
+    StopGradient(),
+    Target(2),
+    PositiveScale(),
+    Rotation(),
+    LowerBound(0.0),
+)
+
+
+@loss(ONE_SIDED, right=True)
+def bootstrapped(x: Tensor, y: Tensor) -> Tensor:
+    return 2 - 2 * F.cosine_similarity(x, y.detach(), dim=1).mean()
+
+
+# BYOL without its stop-gradient: both networks run toward each other.
+@loss(ONE_SIDED)
+def target_not_detached(x: Tensor, y: Tensor) -> Tensor:
+    return 2 - 2 * F.cosine_similarity(x, y, dim=1).mean()
+
+
+# The prediction is detached in place of the target: the student learns nothing.
+@loss(ONE_SIDED)
+def prediction_detached(x: Tensor, y: Tensor) -> Tensor:
+    return 2 - 2 * F.cosine_similarity(x.detach(), y, dim=1).mean()
+
+
+# --- the rate of a variational autoencoder -------------------------------------------------
+
+
+def rated(mean: Tensor, log_variance: Tensor) -> Tensor:
+    return (mean.square() + log_variance.exp() - log_variance - 1).sum(1) / 2
+
+
+KL: tuple[Trait, ...] = (
+    BatchPermutation(),
+    DimensionPermutation(),
+    LowerBound(0.0, attained=True),
+)
+
+
+@loss(KL, right=True)
+def rate(x: Tensor, y: Tensor) -> Tensor:
+    return rated(x, y)
+
+
+# The sign of the whole divergence: the code is driven away from the prior.
+@loss(KL)
+def rate_with_the_wrong_sign(x: Tensor, y: Tensor) -> Tensor:
+    return -rated(x, y)
+
+
+# What the network gives is a log deviation here and a log variance there.
+@loss(KL)
+def deviation_for_variance(x: Tensor, y: Tensor) -> Tensor:
+    return (x.square() + y.exp() - 2 * y - 1).sum(1) / 2
+
+
+# The 1 of the formula left out: the least rate is half a nat for each dimension.
+@loss(KL)
+def rate_without_the_one(x: Tensor, y: Tensor) -> Tensor:
+    return (x.square() + y.exp() - y).sum(1) / 2
+
+
+# Summed over the batch as well: the weight of the rate follows the batch size (a common
+# port of `-0.5 * torch.sum(...)`, whose reconstruction is a mean).
+@loss((*KL, UndecidedValue(lambda n, d: 0.5 * d * (math.e - 1))))
+def rate_summed_over_the_batch(x: Tensor, y: Tensor) -> Tensor:
+    return rated(x, y).sum()
 
 
 DISTANCE: tuple[Trait, ...] = (
@@ -907,6 +1024,94 @@ class NoKineticEnergy(Ride):
         return state.energy / self.temperature
 
 
+# Tempering that hands states on the wrong way around: hot states always move down.
+@sampler
+class SwapsUphill(ParallelTempering):
+    @classmethod
+    def build(cls) -> Any:
+        return cls([MALA(0.1), MALA(0.3, temperature=3.0)])
+
+    def transition(self, energy: Any, state: State, generator: Any = None) -> Any:
+        after = super().transition(energy, state, generator)
+        cold, hot = after.replicas
+        lower = hot.energy < cold.energy
+        x = torch.where(lower[:, None], hot.x, cold.x)
+        moved = self.samplers[0].init(energy, x)
+        return self._state((moved, hot), after.swapped, after.turn)
+
+
+# Particles whose friction is not paid back by noise: they cool down.
+@sampler
+class FrictionWithoutNoise(UnderdampedLangevin):
+    @classmethod
+    def build(cls) -> Any:
+        return cls(0.2)
+
+    def transition(self, energy: Any, state: State, generator: Any = None) -> Any:
+        after = super().transition(energy, state, generator)
+        return type(after)(after.x, after.energy, after.score, momentum=0.7 * after.momentum)
+
+
+# All units are drawn at once from the old state, though they depend on one another.
+@sampler
+class UnitsAtOnce(Gibbs):
+    @classmethod
+    def build(cls) -> Any:
+        return cls()
+
+    def transition(self, energy: Any, state: State, generator: Any = None) -> State:
+        x, here = state.x.clone(), state.energy
+        uniform = torch.rand(x.shape, dtype=x.dtype, generator=generator)
+        flipped = x.clone()
+        for i in range(x.shape[1]):
+            other = x.clone()
+            other[:, i] = 1 - x[:, i]
+            there = one_unit.energies(energy, other)
+            flips = uniform[:, i] < torch.sigmoid(here - there)
+            flipped[:, i] = torch.where(flips, other[:, i], x[:, i])
+        return self.init(energy, flipped)
+
+
+# The sign of the energy difference: units prefer the higher energy.
+@sampler
+class PrefersHighEnergies(UnitsAtOnce):
+    def transition(self, energy: Any, state: State, generator: Any = None) -> State:
+        return Gibbs.transition(self, lambda x: -energy(x), state, generator)
+
+
+# The temperature is stored and never used.
+@sampler
+class ColdUnits(Gibbs):
+    @classmethod
+    def build(cls) -> Any:
+        return cls(temperature=3.0)
+
+    def transition(self, energy: Any, state: State, generator: Any = None) -> State:
+        return Gibbs(temperature=1.0).transition(energy, state, generator)
+
+
+# Gibbs with gradients whose proposals are accepted without their ratio.
+@sampler
+class ProposalsWithoutRatio(GibbsWithGradients):
+    @classmethod
+    def build(cls) -> Any:
+        return cls()
+
+    def transition(self, energy: Any, state: State, generator: Any = None) -> State:
+        forward = self.log_proposal(state.x, state.score)
+        unit = torch.multinomial(forward.exp(), 1, generator=generator)
+        x = state.x.scatter(1, unit, 1 - state.x.gather(1, unit))
+        proposal = self.init(energy, x)
+        uniform = torch.rand(len(x), dtype=x.dtype, generator=generator)
+        accepted = uniform.log() < state.energy - proposal.energy
+        return State(
+            torch.where(accepted[:, None], proposal.x, state.x),
+            torch.where(accepted, proposal.energy, state.energy),
+            torch.where(accepted[:, None], proposal.score, state.score),
+            accepted,
+        )
+
+
 # --- methods and objectives ----------------------------------------------------------------
 
 
@@ -1027,6 +1232,38 @@ class UnreducedTerm(Diverging):
         return {**super().terms(x), "distance": torch.cdist(x, x) + self.energy(x)}
 
 
+class Atoms(Method):
+    """Sparse coding in one shot: atoms, codes by one product, sparsity."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.atoms = nn.Parameter(F.normalize(torch.ones(3, 2) + torch.eye(3)[:, :2], dim=1))
+
+    def energy(self, x: Tensor) -> Tensor:
+        z = x @ self.atoms.T
+        return (x - z @ self.atoms).square().sum(1) + z.abs().sum(1)
+
+    def terms(self, x: Tensor) -> dict[str, Tensor]:
+        return {"energy": self.energy(x)}
+
+    def after_step(self) -> None:
+        into_unit_ball(self.atoms)
+
+
+method(Atoms, right=True)
+
+
+# Codes are remembered from the batch before: a call changes the next.
+@method
+class RemembersTheCodes(Atoms):
+    codes = 0.0
+
+    def terms(self, x: Tensor) -> dict[str, Tensor]:
+        value = self.energy(x) + self.codes
+        self.codes = float(value.detach().mean())
+        return {"energy": value}
+
+
 SIGMA = 0.5
 
 
@@ -1114,6 +1351,94 @@ def data_pushed_up(energy: Energy, x: Tensor) -> Tensor:
     return energy(negatives) - energy(x)
 
 
+# Sliced score matching with directions of length one: E[v v^T] is I / d.
+@objective(1.0)
+def slices_of_length_one(energy: Energy, x: Tensor) -> Tensor:
+    s, trace = divergence(energy, x)
+    return s.square().sum(1) / 2 + trace / x.shape[1]
+
+
+# A step of 1/sigma forgotten twice: the noise is taken for the displacement.
+@objective(1 / (1 + SIGMA**2))
+def noise_added_without_sigma(energy: Energy, x: Tensor) -> Tensor:
+    noise = torch.randn_like(x)
+    s = score(energy, x + noise, create_graph=True)
+    return (s + noise / SIGMA).square().sum(1) / 2
+
+
+WIDE = 2.0
+"""Variance of the noise that data are told from."""
+
+
+def log_density(energy: Energy, x: Tensor) -> Tensor:
+    """Return the normalized log density of a parabola, whatever constant it carries."""
+    precision = energy.log_precision.exp()  # pyright: ignore
+    zero = energy(torch.zeros_like(x[:1]))
+    return zero - energy(x) + x.shape[1] / 2 * (precision / (2 * math.pi)).log()
+
+
+def log_noise(x: Tensor) -> Tensor:
+    return -(x.square() / WIDE + math.log(2 * math.pi * WIDE)).sum(1) / 2
+
+
+def wide_noise(x: Tensor) -> Tensor:
+    return math.sqrt(WIDE) * torch.randn_like(x)
+
+
+def contrast(data: Tensor, noise: Tensor) -> Tensor:
+    return F.softplus(-data) + F.softplus(noise)
+
+
+@objective(1.0, right=True)
+def noise_contrast(energy: Energy, x: Tensor) -> Tensor:
+    y = wide_noise(x)
+    return contrast(log_density(energy, x) - log_noise(x), log_density(energy, y) - log_noise(y))
+
+
+# The noise's density left out of the ratio: what is learned is a classifier.
+@objective(1.0)
+def noise_density_forgotten(energy: Energy, x: Tensor) -> Tensor:
+    return contrast(log_density(energy, x), log_density(energy, wide_noise(x)))
+
+
+# Data called noise and noise called data.
+@objective(1.0)
+def noise_and_data_exchanged(energy: Energy, x: Tensor) -> Tensor:
+    y = wide_noise(x)
+    return contrast(log_density(energy, y) - log_noise(y), log_density(energy, x) - log_noise(x))
+
+
+# The energy where minus the energy belongs, as in a classifier's logit.
+@objective(1.0)
+def energy_for_its_negative(energy: Energy, x: Tensor) -> Tensor:
+    y = wide_noise(x)
+    return contrast(-log_density(energy, x) - log_noise(x), -log_density(energy, y) - log_noise(y))
+
+
+# Noise is drawn with its variance where its deviation belongs, against its density.
+@objective(1.0)
+def noise_not_of_its_density(energy: Energy, x: Tensor) -> Tensor:
+    y = 0.25 * torch.randn_like(x)
+    return contrast(log_density(energy, x) - log_noise(x), log_density(energy, y) - log_noise(y))
+
+
+def ranked(weights: Tensor) -> Tensor:
+    return torch.logsumexp(weights, 1) - weights[:, 0]
+
+
+@objective(1.0, right=True)
+def ranking(energy: Energy, x: Tensor) -> Tensor:
+    rows = [x, *(wide_noise(x) for _ in range(3))]
+    return ranked(torch.stack([-energy(row) - log_noise(row) for row in rows], 1))
+
+
+# Ranking without the noise's density: wide noise makes the model narrow.
+@objective(1.0)
+def ranking_without_noise_density(energy: Energy, x: Tensor) -> Tensor:
+    rows = [x, *(wide_noise(x) for _ in range(3))]
+    return ranked(torch.stack([-energy(row) for row in rows], 1))
+
+
 # --- memories ------------------------------------------------------------------------------
 
 
@@ -1154,6 +1479,84 @@ class WritesWhenStaged(Queue):
         self.write(*values)
 
 
+# The shares exchanged: the teacher jumps to the student.
+class MomentumExchanged(Teacher):
+    def write(self, student: nn.Module, momentum: float | None = None) -> None:
+        super().write(student, 1 - self.momentum)
+
+
+# The teacher is the student itself.
+class TeacherIsTheStudent(Teacher):
+    def write(self, student: nn.Module, momentum: float | None = None) -> None:
+        for own, other in zip(self.network.parameters(), student.parameters(), strict=True):
+            own.data.lerp_(other.data, 1 - self.momentum)
+            other.data = own.data
+
+
+# The teacher moves when it is told of the student, before the step.
+class TeacherMovesAtOnce(Teacher):
+    def stage(self, *values: Any) -> None:
+        self.write(*values)
+
+
+# The teacher's output keeps its graph.
+class TeacherLearns(Teacher):
+    def __init__(self, student: nn.Module) -> None:
+        super().__init__(student, momentum=0.9)
+        self.network.requires_grad_()
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.network(*inputs)
+
+
+# DINO's center with its shares exchanged: it is the last batch, nearly.
+class CenterOfTheLastBatch(Center):
+    def write(self, value: Tensor) -> None:
+        self.value.lerp_(value, self.momentum)
+
+
+# A running sum called an average.
+class CenterAddsUp(Center):
+    def write(self, value: Tensor) -> None:
+        self.value.mul_(self.momentum).add_(value)
+
+
+# Rows are mixed and not put back on the sphere.
+class RowsLeaveTheSphere(Bank):
+    def write(self, indices: Tensor, embeddings: Tensor) -> None:
+        mixed = self.momentum * self.rows[indices] + (1 - self.momentum) * embeddings
+        self.rows[indices] = mixed
+
+
+# The place in the batch is taken for the index of the example.
+class PlaceForIndex(Bank):
+    def write(self, indices: Tensor, embeddings: Tensor) -> None:
+        super().write(torch.arange(len(indices)), embeddings)
+
+
+# Negatives are drawn from all rows: one of them is the positive.
+class OwnRowAmongNegatives(Bank):
+    def others(self, indices: Tensor, count: int) -> Tensor:
+        return self.rows[torch.randint(0, self.size, (len(indices), count))]
+
+
+def student() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Linear(2, 3)
+
+
+memory(lambda: Teacher(student(), momentum=0.9), "Teacher", right=True)
+memory(lambda: Center(3), "Center", right=True)
+memory(lambda: Bank(8, 2), "Bank", right=True)
+memory(lambda: MomentumExchanged(student(), momentum=0.9), "MomentumExchanged")
+memory(lambda: TeacherIsTheStudent(student(), momentum=0.9), "TeacherIsTheStudent")
+memory(lambda: TeacherMovesAtOnce(student(), momentum=0.9), "TeacherMovesAtOnce")
+memory(lambda: TeacherLearns(student()), "TeacherLearns")
+memory(lambda: CenterOfTheLastBatch(3), "CenterOfTheLastBatch")
+memory(lambda: CenterAddsUp(3), "CenterAddsUp")
+memory(lambda: RowsLeaveTheSphere(8, 2), "RowsLeaveTheSphere")
+memory(lambda: PlaceForIndex(8, 2), "PlaceForIndex")
+memory(lambda: OwnRowAmongNegatives(8, 2), "OwnRowAmongNegatives")
 memory(lambda: Replay(16), "Replay", right=True)
 memory(lambda: Queue(16, 2), "Queue", right=True)
 memory(lambda: FirstInFirstOut(16), "FirstInFirstOut")
@@ -1296,3 +1699,168 @@ def unshifted(e: Tensor, t: float) -> Tensor:
 @free
 def soft_maximum(e: Tensor, t: float) -> Tensor:
     return t * (torch.logsumexp(e / t, 1) - math.log(e.shape[1]))
+
+
+# --- clustering ----------------------------------------------------------------------------
+
+
+def assignment(function: Any, *, right: bool = False) -> Any:
+    made = Mutant(function.__name__, lambda: Assigning(function, function.__name__))
+    (CORRECT if right else MUTANTS).append(made)
+    return function
+
+
+@lambda function: assignment(function, right=True)
+def balanced(scores: Tensor) -> Tensor:
+    return terms.sinkhorn(scores, epsilon=0.2, iterations=100)
+
+
+# A softmax in place of the iteration: everything may go to one cluster.
+@assignment
+def softmax_for_sinkhorn(scores: Tensor) -> Tensor:
+    return (scores.detach() / 0.2).softmax(1)
+
+
+# The kernel without a shift: huge scores overflow (SwAV's exp(scores / 0.05)).
+@assignment
+def kernel_without_a_shift(scores: Tensor) -> Tensor:
+    q = (scores.detach() / 0.2).exp()
+    for _ in range(100):
+        q = q / q.sum(0) * len(q) / q.shape[1]
+        q = q / q.sum(1, keepdim=True)
+    return q
+
+
+# The clusters are normalized last: the codes of an example do not sum to one.
+@assignment
+def clusters_normalized_last(scores: Tensor) -> Tensor:
+    q = (scores.detach() - scores.detach().amax()).exp()
+    for _ in range(3):
+        q = q / q.sum(1, keepdim=True)
+        q = q / q.sum(0) * len(q) / q.shape[1]
+    return q
+
+
+# Codes that are part of the graph: the scores learn to be easy to share out.
+@assignment
+def codes_with_a_graph(scores: Tensor) -> Tensor:
+    q = (scores - scores.amax()).mul(0.2).exp()
+    for _ in range(100):
+        q = q / q.sum(0) * len(q) / q.shape[1]
+        q = q / q.sum(1, keepdim=True)
+    return q
+
+
+def squared_distances(x: Tensor, centers: Tensor) -> Tensor:
+    return torch.cdist(x, centers).square()
+
+
+def passing(function: Any, *, right: bool = False) -> Any:
+    """Enter one pass of k-means, from the first four points."""
+
+    def build() -> Passing:
+        return Passing(
+            lambda x, c: squared_distances(x, c).amin(1),
+            function,
+            lambda x: x[:4].clone(),
+            function.__name__,
+        )
+
+    (CORRECT if right else MUTANTS).append(Mutant(function.__name__, build))
+    return function
+
+
+def means_of(x: Tensor, owner: Tensor, centers: Tensor) -> Tensor:
+    own = F.one_hot(owner, len(centers)).to(x.dtype)
+    counts = own.sum(0)[:, None]
+    return torch.where(counts > 0, own.T @ x / counts.clamp(min=1), centers)
+
+
+@lambda function: passing(function, right=True)
+def lloyd(x: Tensor, centers: Tensor) -> Tensor:
+    return means_of(x, squared_distances(x, centers).argmin(1), centers)
+
+
+# The farthest center owns an example: argmax of a distance.
+@passing
+def farthest_center(x: Tensor, centers: Tensor) -> Tensor:
+    return means_of(x, squared_distances(x, centers).argmax(1), centers)
+
+
+# The largest inner product, with centers of any length: |c|^2 / 2 is forgotten.
+@passing
+def largest_product(x: Tensor, centers: Tensor) -> Tensor:
+    return means_of(x, (x @ centers.T).argmax(1), centers)
+
+
+# Sums divided by the number of all examples: centers run to the origin.
+@passing
+def divided_by_all(x: Tensor, centers: Tensor) -> Tensor:
+    own = F.one_hot(squared_distances(x, centers).argmin(1), len(centers)).to(x.dtype)
+    return own.T @ x / len(x)
+
+
+# A pseudo-count against empty clusters: every center is pulled to the origin.
+@passing
+def one_added_to_the_counts(x: Tensor, centers: Tensor) -> Tensor:
+    own = F.one_hot(squared_distances(x, centers).argmin(1), len(centers)).to(x.dtype)
+    return own.T @ x / (own.sum(0)[:, None] + 1)
+
+
+def mixing(function: Any, *, right: bool = False) -> Any:
+    """Enter one pass of expectation maximization for a mixture of round Gaussians."""
+
+    def start(x: Tensor) -> Any:
+        return torch.full((4,), 0.25, dtype=x.dtype), x[:4].clone(), x.var(0).mean().expand(4)
+
+    def build() -> Passing:
+        energy = lambda x, s: -torch.logsumexp(joint(x, *s), 1)  # noqa: E731
+        return Passing(energy, function, start, function.__name__)
+
+    (CORRECT if right else MUTANTS).append(Mutant(function.__name__, build))
+    return function
+
+
+def joint(x: Tensor, weights: Tensor, means: Tensor, variances: Tensor) -> Tensor:
+    d = x.shape[1]
+    norm = d / 2 * (2 * math.pi * variances).log()
+    return weights.log() - squared_distances(x, means) / (2 * variances) - norm
+
+
+def maximized(x: Tensor, r: Tensor) -> Any:
+    mass = r.sum(0)
+    means = r.T @ x / mass[:, None]
+    variances = (r * squared_distances(x, means)).sum(0) / (mass * x.shape[1])
+    return mass / len(x), means, variances
+
+
+@lambda function: mixing(function, right=True)
+def expectation_maximization(x: Tensor, state: Any) -> Any:
+    return maximized(x, joint(x, *state).softmax(1))
+
+
+# The variance is summed over the dimensions and not divided by them.
+@mixing
+def variance_not_divided(x: Tensor, state: Any) -> Any:
+    weights, means, variances = maximized(x, joint(x, *state).softmax(1))
+    return weights, means, variances * x.shape[1]
+
+
+# The variance in the energy is a deviation in the update.
+@mixing
+def deviation_in_the_update(x: Tensor, state: Any) -> Any:
+    weights, means, variances = maximized(x, joint(x, *state).softmax(1))
+    return weights, means, variances.sqrt()
+
+
+# Responsibilities over the examples, not over the components.
+@mixing
+def responsibilities_over_the_batch(x: Tensor, state: Any) -> Any:
+    return maximized(x, joint(x, *state).softmax(0))
+
+
+# The weights of the components are left where they were in the update, with the mass unscaled.
+@mixing
+def weights_not_normalized(x: Tensor, state: Any) -> Any:
+    weights, means, variances = maximized(x, joint(x, *state).softmax(1))
+    return weights / weights.max() / 4, means, variances

@@ -1,5 +1,6 @@
 """The audit, on losses as users write them: verdicts, tables, exit statuses, messages."""
 
+import functools
 import json
 import math
 
@@ -21,6 +22,8 @@ from ebm.traits import (
     Not,
     PreventsCollapse,
     Rotation,
+    StopGradient,
+    Target,
     Translation,
     ViewSwap,
     evaluate,
@@ -90,6 +93,25 @@ USERS = {
 }
 
 
+def rate(mu, logvar):
+    return -0.5 * (1 + logvar - mu.pow(2) - logvar.exp()).sum(1).mean()
+
+
+def bound(recon, x, mu, logvar):
+    return functional.binary_cross_entropy(recon, x, reduction="sum") + rate(mu, logvar)
+
+
+USERS |= {
+    "a rate, whose exp may overflow": (rate, "n x d, n x d"),
+    "an evidence bound": (bound, "n x d in (0, 1), n x d in (0, 1), n x d, n x d"),
+    "a variance": (
+        lambda mean, var, target: functional.gaussian_nll_loss(mean, target, var),
+        "n x d, n x d >= 0, n x d",
+    ),
+    "a keyword bound": (functools.partial(needs_keyword, temperature=0.1), "n x d, n x d"),
+}
+
+
 @pytest.mark.parametrize(("thing", "inputs"), USERS.values(), ids=USERS)
 def test_what_users_write_is_called_and_accused_of_nothing(thing, inputs):
     report = audit(thing, **QUICK)
@@ -149,6 +171,62 @@ def test_what_cannot_be_called_says_so():
         audit(nn.MSELoss)
     with pytest.raises(ValueError, match="must be callable, got int"):
         audit(3)
+
+
+def test_what_returns_no_tensor_is_told_how_to_be_audited():
+    with pytest.raises(ValueError, match=r"must return a tensor, got tuple.*\(\*batch\)\[0\]"):
+        audit(lambda x, y: (squared(x, y), {}))
+    with pytest.raises(ValueError, match=r'got dict.*\(\*batch\)\["loss"\]'):
+        audit(lambda x, y: {"loss": squared(x, y)})
+    with pytest.raises(ValueError, match="got NoneType.*Add the return"):
+        audit(lambda x, y: None)
+    report = audit(lambda x, y: squared(x, y).item(), **QUICK)
+    assert "Remove .item()" in report["shape"].reason
+    assert not report.ok
+
+
+def test_what_wants_a_gpu_is_told_so_once():
+    def on_a_gpu(x, y):
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    with pytest.raises(ValueError, match=r"GPU that is not here") as refused:
+        audit(on_a_gpu)
+    assert str(refused.value).count("not compiled") == 1
+
+
+def test_a_loss_of_even_batches_is_audited_on_those():
+    def halves(x, y):
+        if len(x) % 2:
+            raise ValueError("the batch must be even")
+        return squared(x, y)
+
+    report = audit(halves, **QUICK)
+    assert report.ok
+    assert report["rotation"].refused
+    assert any("refuses some sizes" in note for note in report.notes)
+
+
+def test_a_partial_has_the_name_of_its_function():
+    assert audit(functools.partial(needs_keyword, temperature=1), **QUICK).name == "needs_keyword"
+
+
+def test_one_view_is_changed_in_its_turn():
+    def second_counts(x, y):  # only the second view's place and turn matter
+        return (x - x.mean(0)).square().mean() + y[:, :1].square().mean()
+
+    report = audit(second_counts, **QUICK)
+    for law in ("per view rotation", "per view translation", "per view affine"):
+        assert report[law].outcome == "fails", law
+
+
+def test_a_target_gets_no_gradient():
+    def to_a_target(x, y):
+        return squared(x, y.detach())
+
+    check_loss(to_a_target, {Target(2), StopGradient()}, cases=5)
+    with pytest.raises(Violation, match="input 2 gets a gradient"):
+        check_loss(squared, {Target(2), StopGradient()}, cases=5)
+    assert claims("target=2") == (Target(2),)
 
 
 def test_the_audit_leaves_everything_as_it_was():

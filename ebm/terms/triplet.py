@@ -65,7 +65,7 @@ class Triplet(Energy):
             Not(PerViewTranslation(), TRIPLE),
             Not(PositiveScale(), TRIPLE),
             Not(PerViewAffine(), TRIPLE),
-            Not(PreventsCollapse(), TRIPLE),
+            PreventsCollapse(),
         )
 
     @full_precision

@@ -248,6 +248,8 @@ def _collapse(subject: Subject) -> Collapse | None:
 def _notes(subject: Subject) -> Iterator[str]:
     if subject.dtype != torch.float64:
         yield "it computes in float32 only, so that its gradient was not measured"
+    if subject.size != (5, 3):
+        yield f"it refuses some sizes of batches, such as 5 x 3, and takes {subject.size[0]} x 4"
     if subject.stateful:
         yield "calling it changes its state: a second call on the same inputs differs"
     if subject.random:

@@ -2,6 +2,7 @@
 
 swap, rotation, scale          symmetries; a `no-` before it claims the opposite
 lower-bound=0, homogeneous=2   traits with a number
+target=2                       no gradient reaches the second input
 collapse=log(n), undecided=log(d)   a formula of the batch size n and the dimension d
 """
 
@@ -39,6 +40,7 @@ NUMBERS: dict[str, Callable[[Number], Trait]] = {
     "upper-bound": traits.UpperBound,
     "collapse": traits.CollapseValue,
     "undecided": traits.UndecidedValue,
+    "target": lambda number: traits.Target(round(traits.evaluate(number, 0, 0))),
     "homogeneous": lambda number: traits.Homogeneous(traits.evaluate(number, 0, 0)),
 }
 """The claims that carry a number, or a formula of n and d."""

@@ -89,6 +89,12 @@ class Law:
     every_kind: bool = False
     """Whether every kind is tried, however few cases are asked for."""
 
+    @property
+    def tolerance(self) -> str:
+        """What an error may be, in words."""
+        exact = self.scale.startswith("none")
+        return self.scale if exact else f"{C} * eps * S, unless stated; S: {self.scale}"
+
     def cases(self, subject: Any, kinds: Sequence[str] | None = None) -> Any:
         """Return the strategy of the cases on which it is tried."""
         fixed = next((i.dim for i in subject.inputs if isinstance(i, View) and i.dim), None)

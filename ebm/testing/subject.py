@@ -5,8 +5,10 @@ out by calling it: the first guess that works is the subject's `inputs`.
 """
 
 import copy
+import functools
 import inspect
 import itertools
+import numbers
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +26,7 @@ from ebm.testing.inputs import (
     Labels,
     Number,
     Probabilities,
+    Sizes,
     Vector,
     View,
 )
@@ -33,8 +36,10 @@ Arguments = Sequence[Tensor | float]
 
 _TEMPERATURES = {"temperature", "temp", "tau", "t"}
 _NUMBERS = re.compile(
-    r"temp|tau|margin|alpha|beta|gamma|lamb|weight|coef|sigma|eps|scale|delta|rho|nu$|mu$"
+    r"^(?!log).*(temp|tau|margin|alpha|beta|gamma|lamb|weight|coef|sigma|eps|scale|delta|rho)"
 )
+_POSITIVE = re.compile(r"^(var|variance|std|stddev|distances?)$")
+_LIKELY = re.compile(r"recon|prob|^x_?hat$|^x$|^target$")
 _LABELS = re.compile(r"label|class|index|indices|^ids?$")
 
 
@@ -44,6 +49,10 @@ class Uncallable(ValueError):
 
 class Refused(Exception):
     """The callable raised on these inputs."""
+
+
+class Returned(Exception):
+    """The callable returned something that is no tensor."""
 
 
 class Subject:
@@ -70,6 +79,8 @@ class Subject:
         reach = getattr(thing, "reach", None)
         self.reach: Reach | None = reach if isinstance(reach, Reach) else None
         self.least = 2
+        self.size = (5, 3)
+        """Rows and columns of a batch that it accepts."""
         self._single: Any = None
         self._compiled: Any = None
         self.call, self.dtype = _doubled(thing)
@@ -230,10 +241,11 @@ class Subject:
         return [a.to(self.dtype, copy=not shared) if is_floating(a) else a for a in arguments]
 
     def case(
-        self, kind: str = "gaussian", n: int = 5, d: int = 3, seed: int = 0
+        self, kind: str = "gaussian", n: int | None = None, d: int | None = None, seed: int = 0
     ) -> strategies.Case:
         """Return the case of this kind that the subject's inputs make."""
-        return strategies.fixed(self.inputs, kind, n, d, seed)
+        rows, columns = self.size
+        return strategies.fixed(self.inputs, kind, n or rows, d or columns, seed)
 
     def _settle(self) -> None:
         sizes: list[float] = []
@@ -263,39 +275,40 @@ class Subject:
     # -- finding out what it is called with ------------------------------------------------
 
     def _probe(self) -> tuple[Input, ...]:
-        reasons: list[str] = []
-        partial: tuple[Input, ...] | None = None
-        for dtype in dict.fromkeys((self.dtype, torch.float32)):
-            self.dtype = dtype
-            for inputs in _guesses(self.thing, self.traits, self.modules):
-                outcome = self._try(inputs)
-                if outcome is True:
-                    return inputs
-                if outcome is None:
-                    partial = partial or inputs
-                else:
-                    words = ", ".join(map(_word, inputs))
-                    reasons.append(f"({words}): {str(outcome).splitlines()[0][:160]}")
-            if partial is not None:
-                return partial
-        raise Uncallable(
-            f"{self.name} could not be called, tried {'; '.join(reasons[:3])}. "
-            "Pass a function of tensors (n, d); bind other arguments with functools.partial, "
-            "or say what it takes with inputs=."
-        )
+        refusals: dict[tuple[Input, ...], Exception] = {}
+        dtypes = dict.fromkeys((self.dtype, torch.float32))
+        for sizes in (((5, 3), (6, 4)), ((8, 4),)):  # any batch; then one of a round size
+            self.size = sizes[0]
+            for self.dtype in dtypes:
+                partial: tuple[Input, ...] | None = None
+                for inputs in _guesses(self.thing, self.traits, self.modules):
+                    outcome = self._try(inputs, sizes)
+                    if outcome is True:
+                        return inputs
+                    if outcome is None:
+                        partial = partial or inputs
+                    elif isinstance(outcome, Exception):
+                        refusals.setdefault(inputs, outcome)
+                if partial is not None:
+                    return partial
+        raise Uncallable(_refusal(self.name, refusals))
 
-    def _try(self, inputs: tuple[Input, ...]) -> bool | Exception | None:
+    def _try(
+        self, inputs: tuple[Input, ...], sizes: Sequence[tuple[int, int]]
+    ) -> bool | Exception | None:
         """Return True where it works, None where it half works, the exception otherwise."""
         good = True
-        for n, d in ((5, 3), (6, 4)):
+        for n, d in sizes:
             arguments = strategies.fixed(inputs, "gaussian", n, d, 0).arguments
             leaves = [a.clone().requires_grad_() if is_floating(a) else a for a in arguments]
             try:
                 value = self.raw(leaves)
             except Refused as error:
                 return error
+            if isinstance(value, numbers.Real):
+                return None  # .item() too early: the laws say so
             if not isinstance(value, Tensor):
-                return TypeError(f"returned {type(value).__name__}, not a tensor")
+                return Returned(type(value).__name__)
             if not bool(value.isfinite().all()) or value.shape not in {(), (n,), (n, 1), (1,)}:
                 good = False
             good = good and value.requires_grad and value.is_floating_point()
@@ -328,10 +341,42 @@ def quiet() -> Iterator[None]:
 
 def describe(thing: Any) -> str:
     """Return the name under which a thing is reported."""
+    while isinstance(thing, functools.partial):
+        thing = thing.func
     name = getattr(thing, "__name__", None)
     if name is None and isinstance(thing, nn.Module):
         name = type(thing).__name__
     return name or type(thing).__name__
+
+
+_ALONE = {
+    "tuple": "Audit the loss alone: lambda *batch: {name}(*batch)[0].",
+    "list": "Audit the loss alone: lambda *batch: {name}(*batch)[0].",
+    "dict": 'Audit the loss alone: lambda *batch: {name}(*batch)["loss"].',
+    "NoneType": "Add the return statement.",
+}
+
+
+def _refusal(name: str, refusals: dict[tuple[Input, ...], Exception]) -> str:
+    """Return in one line why a callable could not be called, and what to do."""
+    for inputs, error in refusals.items():
+        if isinstance(error, Returned):
+            cure = _ALONE.get(str(error), "Return the loss as a tensor.").format(name=name)
+            return f"{name} must return a tensor, got {error} from ({signature(inputs)}). {cure}"
+    said: dict[str, list[str]] = {}
+    likeliest = sorted(refusals, key=lambda inputs: any(isinstance(i, Labels) for i in inputs))
+    for inputs in likeliest:
+        lines = str(refusals[inputs]).splitlines() or [type(refusals[inputs]).__name__]
+        said.setdefault(lines[0][:160], []).append(f"({signature(inputs)})")
+    tried = "; ".join(f"{', '.join(how[:2])}: {why}" for why, how in list(said.items())[:3])
+    if all("CUDA" in why or "NVIDIA" in why for why in said):
+        cure = "It wants a GPU that is not here: write device=x.device in place of .cuda()."
+    else:
+        cure = (
+            "Pass a function of tensors (n, d); bind other arguments with functools.partial, "
+            "or say what it takes with inputs=."
+        )
+    return f"{name} could not be called, tried {tried}. {cure}"
 
 
 def _doubled(thing: Any) -> tuple[Callable[..., Any], torch.dtype]:
@@ -381,7 +426,7 @@ def _guesses(
         for fill in _fills(free, _widths(modules)):
             rest = iter(fill)
             yield tuple(next(rest) if item is None else item for item in known)
-        if any(isinstance(item, Labels) for item in known):  # the name misled
+        if any(item is not None for item in known):  # the name misled
             for fill in _fills(len(known), _widths(modules)):
                 yield fill
 
@@ -417,7 +462,12 @@ def _parameters(thing: Any, count: int | None) -> list[list[Input | None]]:
             f"{describe(thing)} could not be called: it takes no arguments. "
             "Pass a function of tensors."
         )
-    return [[_named(p) for p in required]]
+    named = [_named(p) for p in required]
+    likely = [
+        Probabilities() if item is None and _LIKELY.search(p.name.lower()) else item
+        for p, item in zip(required, named, strict=True)
+    ]
+    return [named, likely] if likely != named and len(named) > 2 else [named]
 
 
 def _named(parameter: inspect.Parameter) -> Input | None:
@@ -426,6 +476,8 @@ def _named(parameter: inspect.Parameter) -> Input | None:
         return Number(0.5)
     if parameter.annotation in (float, "float", int, "int") or _NUMBERS.search(name):
         return Number(1.0 if parameter.annotation not in (int, "int") else 1)
+    if _POSITIVE.search(name):
+        return Sizes()
     return Labels() if _LABELS.search(name) else None
 
 
@@ -462,6 +514,7 @@ def _widths(modules: Sequence[nn.Module]) -> list[int]:
 
 def _word(item: Input) -> str:
     words = {View: "n x d", Labels: "labels", Vector: "n", Probabilities: "n x d in (0, 1)"}
+    words[Sizes] = "n x d >= 0"
     if isinstance(item, View) and item.dim:
         return f"n x {item.dim}"
     if isinstance(item, Example):

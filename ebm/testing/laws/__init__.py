@@ -64,6 +64,7 @@ _OF: dict[type[Trait], tuple[Law, ...]] = {
     traits.UpperBound: (upper_bound,),
     traits.CollapseValue: (collapse_value,),
     traits.UndecidedValue: (undecided_value,),
+    traits.Target: (gradients.target_gets_no_gradient,),
 }
 
 OBSERVED: tuple[Trait, ...] = (

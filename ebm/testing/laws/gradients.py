@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ebm.testing.inputs import Negatives
-from ebm.testing.law import Vacuous, close, law
+from ebm.testing.law import Vacuous, Violation, close, law
 from ebm.testing.laws.invariance import one_space
 from ebm.testing.strategies import Case
 from ebm.testing.subject import Subject
@@ -144,4 +144,29 @@ def euler(subject: Subject, case: Case, claim: Any) -> None:
     close(subject, along, degree * value, scale, message, case.arguments)
 
 
-LAWS = (swapped_gradients, gradient_orthogonal_to_row, torque_vanishes, force_vanishes, euler)
+@law(
+    scale="none: the gradient is zero, exactly",
+    kinds=SMOOTH,
+    share=0.2,
+    conditions="the input is stated to be a target: a teacher's output, a code, a label",
+)
+def target_gets_no_gradient(subject: Subject, case: Case, claim: Any) -> None:
+    """No gradient reaches an input that is a target."""
+    place = int(getattr(claim, "input", len(subject.inputs)))
+    if not 1 <= place <= len(subject.inputs):
+        raise Vacuous(f"it has {len(subject.inputs)} inputs, no input {place}")
+    gradient = subject.gradients(case.arguments)[place - 1]
+    if gradient is not None and bool((gradient != 0).any()):
+        largest = float(gradient.abs().max())
+        message = f"input {place} gets a gradient. Detach it: a target does not learn here."
+        raise Violation(message, largest, 0.0, case.arguments)
+
+
+LAWS = (
+    swapped_gradients,
+    gradient_orthogonal_to_row,
+    torque_vanishes,
+    force_vanishes,
+    euler,
+    target_gets_no_gradient,
+)

@@ -1,6 +1,7 @@
 """What leaves a value unchanged: one law for each trait of symmetry."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -47,6 +48,13 @@ def invariant(
     close(subject, before, after, scale, f"{message}: {numbers}.", case.arguments)
 
 
+def _one_view(case: Case, change: Callable[[Tensor], Tensor]) -> Arguments:
+    """Return the arguments with one view changed: each in its turn, the first for seed 0."""
+    views = case.matrices
+    turn = case.seed % len(views)
+    return case.replaced([change(m) if i == turn else m for i, m in enumerate(views)])
+
+
 def _two(subject: Subject) -> str | None:
     if subject.views != 2:
         return f"it takes {subject.views} views, not two"
@@ -71,9 +79,8 @@ def rotation(subject: Subject, case: Case, claim: Any) -> None:
 @law(applies=one_space(2), least_dim=2)
 def per_view_rotation(subject: Subject, case: Case, claim: Any) -> None:
     """An orthogonal map of its own for each view leaves the value unchanged."""
-    first, *rest = case.matrices
     turn = strategies.rotation(case.d, case.seed)
-    arguments = case.replaced([first @ turn.T, *rest])
+    arguments = _one_view(case, lambda m: m @ turn.T)
     invariant(subject, case, arguments, f"with one view turned by {_brief(turn)}")
 
 
@@ -106,9 +113,8 @@ def translation(subject: Subject, case: Case, claim: Any) -> None:
 @law(applies=one_space(2))
 def per_view_translation(subject: Subject, case: Case, claim: Any) -> None:
     """Adding a vector of its own to each view leaves the value unchanged."""
-    first, *rest = case.matrices
     shift = _shift(case)
-    arguments = case.replaced([first + shift, *rest])
+    arguments = _one_view(case, lambda m: m + shift)
     invariant(subject, case, arguments, f"with {_brief(shift)} added to one view")
 
 
@@ -143,11 +149,10 @@ def per_view_affine(subject: Subject, case: Case, claim: Any) -> None:
     least = min(float(m.var(dim=0, correction=0).min()) for m in case.matrices)
     if least < 0.05:
         raise Vacuous
-    first, *rest = case.matrices
     generator = case.generator()
     factor = 1 + 2 * torch.rand(case.d, generator=generator, dtype=torch.float64)
     shift = _shift(case)
-    arguments = case.replaced([factor * first + shift, *rest])
+    arguments = _one_view(case, lambda m: factor * m + shift)
     before, after = subject.values(case.arguments), subject.values(arguments)
     slack = max(1.0, 4e-5 / least / (32 * subject.eps))
     numbers = f"{float(before.mean()):.6g} becomes {float(after.mean()):.6g}"

@@ -1,5 +1,6 @@
 """Laws that every energy and every loss obeys, whatever it computes."""
 
+import math
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from ebm.energy import Energy
 from ebm.testing import strategies
-from ebm.testing.law import Violation, close, law
+from ebm.testing.law import Vacuous, Violation, close, law
 from ebm.testing.strategies import Case
 from ebm.testing.subject import Refused, Subject, is_floating
 from ebm.traits import BatchPermutation, Not, Random, StopGradient
@@ -34,7 +35,7 @@ def shape(subject: Subject, case: Case, claim: Any) -> None:
     """The value is one floating-point number for the batch, (), or one per example, (n,)."""
     value = subject.raw(case.arguments)
     if not isinstance(value, Tensor):
-        message = f"value must be a tensor, got {type(value).__name__}. Return a tensor."
+        message = f"value must be a tensor, got {type(value).__name__}. Remove .item()."
         raise Violation(message, inputs=case.arguments)
     found, n = tuple(value.shape), case.n
     if found not in {(), (n,)}:
@@ -49,7 +50,8 @@ def shape(subject: Subject, case: Case, claim: Any) -> None:
     universal=True,
     every_kind=True,
     scale="none: finite is finite",
-    conditions="no zero row; energies of one configuration at most 30 from the origin",
+    conditions="no zero row; energies of one configuration at most 30 from the origin; a value "
+    "beyond the square root of the largest number may overflow",
 )
 def finite(subject: Subject, case: Case, claim: Any) -> None:
     """Value and gradient exist and are finite, at degenerate inputs too."""
@@ -61,17 +63,65 @@ def _finite(subject: Subject, arguments: Any, case: Case) -> None:
     if far and subject.each and len(subject.inputs) == 1:
         return
     values = subject.values(arguments)
-    where = f"on a batch that is {case.kind.replace('_', ' ')}"
+    where = _where(arguments, case)
     if not bool(values.isfinite().all()):
+        if _overflows(subject, arguments):
+            return
         raise Violation(f"the value is {_first_bad(values)} {where}.", inputs=arguments)
     gradients = [g for g in subject.gradients(arguments) if g is not None]
     for place, gradient in enumerate(gradients):
         if not bool(gradient.isfinite().all()):
+            if _overflows(subject, arguments):
+                return
             message = (
                 f"the value is finite, its gradient in input {place + 1} is "
                 f"{_first_bad(gradient)} {where}. Keep sqrt, log and norms away from zero."
             )
             raise Violation(message, inputs=arguments)
+
+
+def _where(arguments: Any, case: Case) -> str:
+    """Return in words what is special about a batch."""
+    matrices = [a for a in arguments if is_floating(a) and a.ndim == 2 and len(a) > 1]
+    if matrices and all(bool((m == m[0]).all()) for m in matrices):
+        return "on a batch whose rows are all equal"
+    if any(bool((m == m[0]).all(dim=0).any()) for m in matrices):
+        return "on a batch with a constant column"
+    if len(matrices) > 1 and all(torch.equal(m, matrices[0]) for m in matrices):
+        return "on a batch of equal views"
+    kind = case.kind.replace("_", " ")
+    return (
+        "on a batch of small numbers"
+        if case.kind == strategies.SMALL
+        else f"on a batch that is {kind}"
+    )
+
+
+def _overflows(subject: Subject, arguments: Any) -> bool:
+    """Return whether a value is infinite because it is too large, not on the way to it.
+
+    Toward the origin there is a last batch whose value is finite: is that value, or its
+    gradient, huge already?
+    """
+    enough = torch.finfo(subject.dtype).max ** 0.5
+
+    def size(factor: float) -> float:
+        scaled = [factor * a if is_floating(a) else a for a in arguments]
+        try:
+            found = [subject.values(scaled).detach(), *subject.gradients(scaled)]
+        except Refused:
+            return math.nan
+        return max(
+            float(f.abs().max()) if bool(f.isfinite().all()) else math.inf
+            for f in found
+            if f is not None
+        )
+
+    inside, outside = 0.0, 1.0
+    for _ in range(60):
+        middle = (inside + outside) / 2
+        inside, outside = (middle, outside) if math.isfinite(size(middle)) else (inside, middle)
+    return inside > 0 and size(inside) > enough
 
 
 @law(scale="none: finite is finite", kinds=strategies.GENERIC)
@@ -104,7 +154,7 @@ def differentiable(subject: Subject, case: Case, claim: Any) -> None:
         for a in case.arguments
     ]
     value = subject.raw(leaves)
-    if isinstance(value, Tensor) and not value.requires_grad:
+    if not isinstance(value, Tensor) or not value.requires_grad:
         message = (
             "the value carries no gradient. Remove .detach(), torch.no_grad(), .item() or argmax."
         )
@@ -173,6 +223,8 @@ def gradcheck(subject: Subject, case: Case, claim: Any) -> None:
 
     gradients = subject.gradients(case.arguments, weights=weights)
     live = [g is not None and bool((g != 0).any()) for g in gradients]
+    if not any(live) and not _carries(subject, case):
+        raise Vacuous("its value carries no gradient")
     for i, gradient in enumerate(gradients):
         a = case.arguments[i]
         if gradient is None or not isinstance(a, Tensor) or not bool(gradient.isfinite().all()):
@@ -209,6 +261,13 @@ def gradcheck(subject: Subject, case: Case, claim: Any) -> None:
                 "custom backward; claim traits.StopGradient() where it is meant."
             )
             raise Violation(message, error, allowed, case.arguments)
+
+
+def _carries(subject: Subject, case: Case) -> bool:
+    value = subject.raw(
+        [a.clone().requires_grad_() if is_floating(a) else a for a in case.arguments]
+    )
+    return isinstance(value, Tensor) and value.requires_grad
 
 
 def _permutes(subject: Subject) -> str | None:
