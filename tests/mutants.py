@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional as F  # noqa: N812
 
 from ebm import Energy, Method, as_energy, latent, score, terms
+from ebm.distributed import gather
 from ebm.latent.dictionary import into_unit_ball
 from ebm.memory import Bank, Center, Queue, Replay, Teacher
 from ebm.samplers import (
@@ -34,6 +35,7 @@ from ebm.testing.laws.memories import Store
 from ebm.testing.laws.methods import Trainee
 from ebm.testing.laws.objectives import Objective
 from ebm.testing.laws.partitions import Assigning, Passing
+from ebm.testing.laws.shards import Spread
 from ebm.testing.laws.samplers import Kernel
 from ebm.testing.subject import Subject
 from ebm.traits import (
@@ -1864,3 +1866,59 @@ def responsibilities_over_the_batch(x: Tensor, state: Any) -> Any:
 def weights_not_normalized(x: Tensor, state: Any) -> Any:
     weights, means, variances = maximized(x, joint(x, *state).softmax(1))
     return weights / weights.max() / 4, means, variances
+
+
+# --- several processes ---------------------------------------------------------------------
+
+
+def spread(cls: Any) -> Any:
+    MUTANTS.append(Mutant(cls.__name__, lambda: Spread(cls), slow=True))
+    return cls
+
+
+def everywhere() -> bool:
+    return distributed.is_initialized()
+
+
+# lightly PR#979: embeddings are summed over processes where they are to be gathered.
+@spread
+class SummedForGathered:
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        return info_nce(self.reduced(x), self.reduced(y))
+
+    def reduced(self, z: Tensor) -> Tensor:
+        z = z.clone()
+        if everywhere():
+            distributed.all_reduce(z)
+        return z
+
+
+# torch's all_gather carries no gradient: the other process' negatives push nobody.
+@spread
+class GatheredWithoutGradient:
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        if not everywhere():
+            return info_nce(x, y)
+        rows = [torch.empty_like(y) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(rows, y.detach().contiguous())
+        rows[distributed.get_rank()] = y
+        s = unit(x) @ unit(torch.cat(rows)).T / T
+        right = torch.arange(len(x)) + len(x) * distributed.get_rank()
+        return F.cross_entropy(s, right, reduction="none")
+
+
+# Each process standardizes by the statistics of its own rows.
+@spread
+class StatisticsOfOneProcess:
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        return barlow(x, y)
+
+
+# The labels of the first process on every process.
+@spread
+class LabelsOfTheFirstProcess(GatheredWithoutGradient):
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        if not everywhere():
+            return info_nce(x, y)
+        s = unit(x) @ unit(gather(y)).T / T
+        return F.cross_entropy(s, torch.arange(len(x)), reduction="none")

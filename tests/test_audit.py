@@ -178,7 +178,7 @@ def test_what_returns_no_tensor_is_told_how_to_be_audited():
         audit(lambda x, y: (squared(x, y), {}))
     with pytest.raises(ValueError, match=r'got dict.*\(\*batch\)\["loss"\]'):
         audit(lambda x, y: {"loss": squared(x, y)})
-    with pytest.raises(ValueError, match="got NoneType.*Add the return"):
+    with pytest.raises(ValueError, match=r"got NoneType.*Add the return"):
         audit(lambda x, y: None)
     report = audit(lambda x, y: squared(x, y).item(), **QUICK)
     assert "Remove .item()" in report["shape"].reason

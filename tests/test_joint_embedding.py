@@ -527,3 +527,9 @@ def test_training_improves_neighbors_of_real_digits(cls: type[Method]) -> None:
     data, made = cls.example_inputs((train, labels[:1400]))
     ebm.fit(method, data, steps=300, batch_size=128, views=made, seed=0, progress=False)
     assert accuracy() > before + 0.02
+
+
+def test_one_view_is_refused_with_the_cure():
+    x = torch.randn(8, 2)
+    with pytest.raises(ValueError, match=r"batch must match VICReg\.terms\(x, y\), got 1"):
+        ebm.fit(methods.VICReg.example(x), x, steps=1)

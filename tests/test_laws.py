@@ -97,10 +97,13 @@ def test_samplers_obey_their_laws_on_many_batches(row):
 
 
 def test_every_law_says_what_it_is():
-    everything = (*laws.ALL, *samplers.LAWS, *methods.LAWS)
+    everything = [law for family in laws.FAMILIES.values() for law in family]
+    assert len(everything) > 70
     for law in everything:
         assert law.statement.endswith("."), law.name
         assert law.scale, law.name
+        assert law.conditions, law.name
+        assert law.tolerance, law.name
     assert len({law.name for law in everything}) == len(everything)
 
 

@@ -8,7 +8,15 @@ from ebm.testing import law as engine
 from ebm.testing import laws
 from ebm.testing.audit import judge, plan
 from ebm.testing.law import run
-from ebm.testing.laws import latents, memories, methods, objectives, partitions, samplers
+from ebm.testing.laws import (
+    latents,
+    memories,
+    methods,
+    objectives,
+    partitions,
+    samplers,
+    shards,
+)
 from ebm.testing.subject import Subject
 
 CASES = 15
@@ -17,6 +25,7 @@ FAMILIES = {
     methods.Trainee: methods.LAWS,
     objectives.Objective: objectives.LAWS,
     memories.Store: memories.LAWS,
+    shards.Spread: shards.LAWS,
     partitions.Assigning: partitions.ASSIGNMENT,
     partitions.Passing: partitions.PASSES,
     latents.Inferring: latents.INFERENCE,

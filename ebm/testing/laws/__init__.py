@@ -12,7 +12,15 @@ from ebm.testing.laws import (
     contrastive,
     gradients,
     invariance,
+    latents,
+    memories,
+    methods,
+    objectives,
+    partitions,
     precision,
+    processes,
+    samplers,
+    shards,
     universal,
 )
 from ebm.testing.laws.bounds import (
@@ -43,6 +51,18 @@ ALL: tuple[Law, ...] = (
 
 UNIVERSAL: tuple[Law, ...] = tuple(law for law in ALL if law.universal)
 """The laws that need no claim."""
+
+FAMILIES: dict[str, tuple[Law, ...]] = {
+    "energies and losses": ALL,
+    "samplers": samplers.LAWS,
+    "methods": methods.LAWS,
+    "objectives that fit an energy": objectives.LAWS,
+    "memories": memories.LAWS,
+    "inference and free energies": latents.LAWS,
+    "clustering": partitions.LAWS,
+    "processes": (*processes.LAWS, *shards.LAWS),
+}
+"""Every law, by what it is about."""
 
 _OF: dict[type[Trait], tuple[Law, ...]] = {
     traits.BatchPermutation: (universal.batch_permutation,),
