@@ -35,8 +35,8 @@ from ebm.testing.laws.memories import Store
 from ebm.testing.laws.methods import Trainee
 from ebm.testing.laws.objectives import Objective
 from ebm.testing.laws.partitions import Assigning, Passing
-from ebm.testing.laws.shards import Spread
 from ebm.testing.laws.samplers import Kernel
+from ebm.testing.laws.shards import Spread
 from ebm.testing.subject import Subject
 from ebm.traits import (
     BatchPermutation,
