@@ -1,15 +1,16 @@
 """The explorer: what the page carries, and what it does in a real browser."""
 
 import base64
+import contextlib
 import re
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 import ebm
-from ebm.benchmark.explorer import FLAGS
-from ebm.benchmark.explorer import chromium as chromium_path
+from ebm.benchmark import explorer as table
 from ebm.landscape.explorer import encode, source
 
 TILTED = ebm.energies.DoubleWell() + ebm.energies.Gaussian(
@@ -21,10 +22,10 @@ TILTED = ebm.energies.DoubleWell() + ebm.energies.Gaussian(
 def chromium():
     """A real browser, or a skip that says why there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if chromium_path() is None:
+    if table.chromium() is None:
         pytest.skip("chromium is not installed: apt-get install chromium")
     with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
+        browser = tools.chromium.launch(executable_path=table.chromium(), args=list(table.FLAGS))
         yield browser
         browser.close()
 
@@ -539,6 +540,28 @@ def test_it_plays_by_itself_and_reports_its_frames(opened):
     assert call(page, "runs[0].particles.moves") == moves
 
 
+def test_the_table_of_frames_is_measured_in_the_browser(chromium, monkeypatch, capsys):
+    monkeypatch.setattr(table, "SAMPLERS", {"mala": "step=0.05"})
+    monkeypatch.setattr(table, "browser", lambda: contextlib.nullcontext(chromium))
+    (row,) = table.run(quick=True)
+    assert (row.sampler, row.particles) == ("mala", 200)
+    assert row.frames_per_second > 1
+    assert 0 < row.script_milliseconds < 1_000
+    assert row.distance < 0.2
+    table.print_table([row])
+    assert "frames/s" in capsys.readouterr().out
+
+
+def test_without_a_browser_the_table_says_how_to_get_one(monkeypatch):
+    pytest.importorskip("playwright")
+    monkeypatch.setattr(table, "chromium", lambda: None)
+    with pytest.raises(ValueError, match="apt-get install chromium"), table.browser():
+        pass
+    monkeypatch.setitem(sys.modules, "playwright.sync_api", None)
+    with pytest.raises(ImportError, match="pip install playwright"), table.browser():
+        pass
+
+
 # In a notebook
 
 
@@ -583,7 +606,7 @@ def test_the_widget_runs_the_same_script(chromium, tmp_path):
 
 
 def test_without_anywidget_the_widget_says_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "anywidget", None)
+    monkeypatch.setitem(sys.modules, "anywidget", None)
     view = ebm.landscape.explorer(ebm.energies.Ring(), bounds=(-2, 2), resolution=20)
     with pytest.raises(ImportError, match=r"pip install 'ebm-framework\[notebook\]'"):
         view.widget()
