@@ -207,7 +207,7 @@ class Benchmark:
     """Measure, and print one of the tables that the docs show."""
 
     table: Positional[str]
-    """The table: density, embeddings, fit, latent, lista, simclr, speed, terms, ..."""
+    """The table: density, embeddings, fit, images, latent, lista, simclr, speed, terms, ..."""
     quick: bool = False
     """Smaller sizes, to see that everything works."""
     seeds: int = 1

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ebm import checks
+from ebm import checks, metrics
 from ebm.energy import Energy, score
 
 LIMIT = 1_000.0
@@ -27,6 +27,10 @@ def contrast(
     thousand) are no samples but an unstable chain, and would teach E to grow without bound:
     their term is then -inf, at which `fit` stops and says so.
 
+    Two metrics go to the history of `fit`: "energy_gap", the mean of E(x) less that of
+    E(x'), near zero where the chains follow the model, and "gradient_norm", the mean of
+    |dE/dx| at the negatives, which says how far a step of Langevin dynamics leads.
+
     Args:
         energy: The energy to train, x -> (batch,).
         x: Data.
@@ -39,9 +43,10 @@ def contrast(
         ValueError: The energy does not return one number per example.
     """
     checks.own_reach(energy, "a contrast of examples")
-    negatives = negatives.detach()
+    negatives = negatives.detach().requires_grad_(metrics.watched())
     low = checks.one_per_example(energy(x), len(x))
     high = checks.one_per_example(energy(negatives), len(negatives))
+    _note(low, high, negatives)
     limit = LIMIT * max(1.0, (x[0].numel() + 1) * temperature)
     blown_up = high.detach().mean() - low.detach().mean() > limit
     terms = {"data": low, "negatives": torch.where(blown_up, -torch.inf, -high)}
@@ -52,3 +57,13 @@ def contrast(
         slope = score(energy, x, create_graph=True)
         terms["gradient"] = gradient_weight * slope.flatten(1).square().sum(-1)
     return terms
+
+
+def _note(low: Tensor, high: Tensor, negatives: Tensor) -> None:
+    metrics.note("energy_gap", low.mean() - high.mean())
+    if metrics.watched() and high.requires_grad:
+        # The graph is there already: this costs half a step of the sampler.
+        (slope,) = torch.autograd.grad(
+            high.sum(), negatives, retain_graph=True, materialize_grads=True
+        )
+        metrics.note("gradient_norm", slope.flatten(1).norm(dim=1).mean())

@@ -257,6 +257,13 @@ def test_the_effective_sample_size_of_an_autoregression_is_known(rho):
     assert evaluation.effective_sample_size(torch.stack(rows)) == pytest.approx(expected, rel=0.15)
 
 
+def test_chains_that_never_move_have_mixed_only_in_one_place():
+    still = torch.ones(10, 3)
+    assert evaluation.split_r_hat(still) == 1
+    assert evaluation.effective_sample_size(still) == 30
+    assert evaluation.split_r_hat(still * torch.tensor([1.0, 2.0, 3.0])) == math.inf
+
+
 def test_diagnostics_refuse_what_is_no_record():
     with pytest.raises(ValueError, match=r"chains must have shape \(steps, chains\)"):
         evaluation.split_r_hat(torch.randn(10))

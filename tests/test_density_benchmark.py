@@ -30,8 +30,7 @@ def test_the_batch_is_as_large_as_the_budget_of_a_step_allows(cls):
 def test_a_row_says_what_was_measured_and_the_oracle_comes_first(capsys):
     problem = density._labeled(4)
     problem = type(problem)(**{**vars(problem), "evaluations": 3_500})
-    results = density.measure([problem], seeds=2)
-    rows = [result.row for result in results]
+    rows = list(density.measure([problem], seeds=2))
     assert [row.method for row in rows] == ["MaximumLikelihood", "JointEnergy"]
     assert rows[0].gap == 0
     assert rows[1].gap == rows[1].kl - rows[0].kl
@@ -40,8 +39,18 @@ def test_a_row_says_what_was_measured_and_the_oracle_comes_first(capsys):
     json.dumps([asdict(row) for row in rows])
     density.print_table(rows)
     assert "JointEnergy" in capsys.readouterr().out
-    figure = density.draw(results)
+    assert list(density.measure([problem], seeds=2, done=rows)) == rows  # without training
+    figure = density.draw(rows)
     assert len(figure.axes) == 2
+
+
+def test_a_landscape_is_kept_as_it_was():
+    bounds = [(-2.0, 2.0), (-1.0, 1.0)]
+    bowl = lambda x: 0.5 * ((x[:, 0] - 1) ** 2 + x[:, 1] ** 2)  # noqa: E731
+    kept = density.unpacked(density._packed(bowl, bounds))
+    x, y = ([low + (high - low) * (i + 0.5) / 80 for i in range(80)] for low, high in bounds)
+    exact = torch.tensor([[0.5 * ((a - 1) ** 2 + b**2) for a in x] for b in y])
+    assert abs(torch.from_numpy(kept) - (exact - exact.min())).max() < 0.51 * density.HIGH / 255
 
 
 def test_the_judge_knows_the_truth():

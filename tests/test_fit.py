@@ -1,6 +1,7 @@
 """The one loop: data in, history out, nothing saved lost, nothing repaired silently."""
 
 import json
+import math
 import pickle
 import signal
 
@@ -11,6 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import ebm
+from ebm import metrics
 from ebm.training import seal
 from ebm.training.checkpoint import checkpoints
 from ebm.training.history import History
@@ -144,6 +146,52 @@ def test_the_folder_holds_metrics_recipe_and_the_last_checkpoints(tmp_path):
     assert names == ["step-000000015.pt", "step-000000018.pt", "step-000000020.pt"]
     assert states_equal(ebm.load(tmp_path, into=make()), model)
     assert not list(tmp_path.rglob("*.part"))
+
+
+class Watched(Fit):
+    def terms(self, x):
+        if self.step % 2:
+            metrics.note("largest", x.abs().max())
+        return super().terms(x)
+
+
+def test_metrics_are_kept_beside_the_terms_and_never_minimized(tmp_path):
+    torch.manual_seed(3)
+    model = Watched()
+    history = ebm.fit(model, X, steps=6, out=tmp_path / "a", save_every=2, **QUIET)
+    assert history.names == ["fit", "weight"]
+    assert np.array_equal(history.total, history["fit"] + history["weight"])
+    assert np.isfinite(history["largest"]).tolist() == [False, True] * 3
+    read = History.read(tmp_path / "a/metrics.csv")
+    assert np.array_equal(read["largest"], history["largest"], equal_nan=True)
+    assert read.names == history.names
+    torch.manual_seed(3)
+    plain = Fit()
+    ebm.fit(plain, X, steps=6, **QUIET)
+    assert states_equal(plain, model)
+    torch.manual_seed(3)
+    ebm.fit(Watched(), X, steps=4, out=tmp_path / "b", save_every=2, **QUIET)
+    ebm.fit(Watched(), X, steps=6, out=tmp_path / "b", save_every=2, resume=True, **QUIET)
+    files = [(tmp_path / name / "metrics.csv").read_bytes() for name in "ab"]
+    assert files[0] == files[1]
+
+
+def test_a_metric_that_is_not_finite_does_not_stop_a_run():
+    class Odd(Fit):
+        def terms(self, x):
+            metrics.note("odd", x.sum() * math.inf)
+            return super().terms(x)
+
+    history = ebm.fit(Odd(), X, steps=2, **QUIET)
+    assert not np.isfinite(history["odd"]).any()
+
+
+def test_nothing_is_noted_where_nobody_watches():
+    metrics.note("alone", torch.ones(()))
+    with metrics.watching() as outer, metrics.watching() as inner:
+        metrics.note("once", torch.ones(()))
+    assert (outer, list(inner)) == ({}, ["once"])
+    assert not metrics.watched()
 
 
 def test_out_must_not_hold_another_run(tmp_path):

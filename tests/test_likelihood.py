@@ -2,7 +2,9 @@
 
 import functools
 import math
+import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,6 +14,7 @@ import methods
 from ebm import evaluation
 from ebm.contrast import contrast
 from ebm.memory import Replay
+from ebm.metrics import watching
 from ebm.samplers import HMC, MALA, Langevin
 
 EPS = torch.finfo(torch.float64).eps
@@ -198,12 +201,61 @@ def test_langevin_leaves_the_bias_that_theory_predicts():
         assert step_size**2 / 2 > 5 * error  # the bias is visible
 
 
+def test_a_run_made_to_diverge_says_how_and_leaves_its_last_good_checkpoint(tmp_path):
+    data = torch.randn(64, 2)
+
+    def make(step_size):
+        energy = ebm.energies.Quadratic() + ebm.energies.MLP(2)
+        return methods.ContrastiveDivergence(energy, Langevin(step_size), steps=30)
+
+    options = {"seed": 0, "progress": False, "out": tmp_path, "save_every": 2}
+    ebm.fit(make(0.1), data, steps=4, **options)
+    with pytest.raises(ebm.Divergence, match="negatives must be finite, got -inf") as caught:
+        ebm.fit(make(3.0), data, steps=400, resume=True, **options)  # stable below 2
+    said = str(caught.value)
+    assert (caught.value.step, caught.value.term) == (5, "negatives")
+    sizes = {k: float(v) for k, v in re.findall(r"(\w+)=(-?\d[-+.e\d]*)", said)}
+    assert sizes["data"] - sizes["energy_gap"] > 1e12  # the energy of the negatives
+    assert sizes["gradient_norm"] > 1e6
+    assert "Lower the learning rate or the sampler's step size" in said
+    assert "step-000000004.pt" in said
+    again = ebm.load(tmp_path, into=make(0.1))
+    assert again.step == 4
+    assert again.energy(data).isfinite().all()
+
+
 def test_a_chain_that_blows_up_stops_the_run():
     data = torch.randn(64, 2)
     method = methods.ContrastiveDivergence(200 * ebm.energies.MLP(2), Langevin(1.0), steps=30)
     with pytest.raises(ebm.Divergence, match="negatives must be finite") as caught:
         ebm.fit(method, data, steps=200, seed=0, progress=False)
     assert "data=" in str(caught.value)
+
+
+def test_the_gap_and_the_slope_are_metrics_of_every_contrastive_step():
+    energy = Tilted(0.4)
+    x, negatives = torch.randn(2, 7, 1, dtype=torch.float64)
+    with watching() as noted:
+        terms = contrast(energy, x, negatives)
+    gap = energy(x).mean() - energy(negatives).mean()
+    torch.testing.assert_close(noted["energy_gap"], gap.detach())
+    torch.testing.assert_close(
+        noted["gradient_norm"], ebm.score(energy, negatives).abs().mean().detach()
+    )
+    assert not noted["energy_gap"].requires_grad
+    watched = gradients(energy, terms)
+    assert watched == gradients(energy, contrast(energy, x, negatives))
+    history = ebm.fit(
+        methods.PersistentContrastiveDivergence(ebm.energies.MLP(1)),
+        torch.randn(64, 1),
+        steps=3,
+        batch_size=16,
+        seed=0,
+        progress=False,
+    )
+    assert history.names == ["data", "negatives"]
+    assert np.allclose(history["energy_gap"], history.total, atol=1e-6)
+    assert (history["gradient_norm"] > 0).all()
 
 
 def test_magnitude_is_a_named_term_and_off_by_default():

@@ -109,6 +109,18 @@ def test_zero_temperature_descends_and_draws_nothing():
     assert torch.equal(noise.get_state(), before)
 
 
+def test_noise_and_step_imply_a_temperature_that_the_sampler_states():
+    sampler = Langevin(10.0, noise=0.005)
+    assert sampler.temperature == pytest.approx(1.25e-6)
+    assert sampler.noise_scale == pytest.approx(0.005)
+    assert repr(sampler) == "Langevin(10, temperature=1.25e-06)"
+    assert Langevin(0.5, noise=0.0).temperature == 0
+    with pytest.raises(ValueError, match="noise must be given without a temperature"):
+        Langevin(0.1, temperature=2.0, noise=0.1)
+    with pytest.raises(ValueError, match="noise must"):
+        Langevin(0.1, noise=-0.1)
+
+
 def test_langevin_passes_values_through_that_are_not_finite():
     def walled(x):
         return (x - x.log()).sum(-1)

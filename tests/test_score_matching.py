@@ -111,18 +111,23 @@ def test_denoising_has_its_optimum_at_a_skewed_noised_density():
     assert gradient()[0].item() == pytest.approx(0.01, rel=1e-6)
 
 
+@pytest.mark.parametrize("dim", [1, 2, 8])
 @pytest.mark.parametrize("sigma", [0.3, 1.0])
-def test_denoising_is_implicit_matching_of_the_noised_density(sigma):
-    """DSM = E_q[|s|^2 / 2 + div s] + d / (2 sigma^2), q the noised density."""
-    energy = lambda x: x[:, 0] ** 4 / 4 - x[:, 0] ** 3 / 3 + x[:, 0]  # noqa: E731
+def test_denoising_is_implicit_matching_of_the_noised_density(sigma, dim):
+    """DSM = E_q[|s|^2 / 2 + div s] + d / (2 sigma^2), q the noised density.
+
+    The energy is a sum over coordinates, so that each needs to have its law and no more:
+    the same nodes serve all.
+    """
+    energy = lambda x: (x**4 / 4 - x**3 / 3 + x).sum(-1)  # noqa: E731
     (x, wx), (noise, wn) = gauss_hermite(20), gauss_hermite(20)
     pairs, weight = torch.cartesian_prod(x, noise), (wx[:, None] * wn).flatten()
     method = methods.DenoisingScoreMatching(energy, sigma=sigma)
-    ours = (weight * method.terms(pairs[:, :1], pairs[:, 1:])["denoising"]).sum()
-    y = (1 + sigma**2) ** 0.5 * x
-    s, divergence = -(y**3) + y**2 - 1, -3 * y**2 + 2 * y
-    implicit = (wx * (s**2 / 2 + divergence)).sum()
-    torch.testing.assert_close(ours, implicit + 1 / (2 * sigma**2), rtol=1e-12, atol=1e-12)
+    terms = method.terms(pairs[:, :1].expand(-1, dim), pairs[:, 1:].expand(-1, dim))
+    ours = (weight * terms["denoising"]).sum()
+    y = ((1 + sigma**2) ** 0.5 * x)[:, None].expand(-1, dim)
+    implicit = sum((wx * v).sum() for v in methods.ScoreMatching(energy).terms(y).values())
+    torch.testing.assert_close(ours, implicit + dim / (2 * sigma**2), rtol=1e-12, atol=1e-12)
 
 
 def test_denoising_sums_over_all_axes_of_an_image():

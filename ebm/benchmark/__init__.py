@@ -37,7 +37,8 @@ def run(
     """Measure a table, print it, and write it as JSON if there is a place.
 
     Each row is written as soon as it is measured. A table that takes the rows already `done`
-    goes on where a file of the same settings ends.
+    goes on where a file of the same settings ends; one with a long row keeps checkpoints in
+    a `folder` beside the file, and goes on inside it.
 
     Raises:
         ValueError: There is no such table, it has no use for an option, or the file holds
@@ -68,6 +69,8 @@ def run(
     if out is not None and out.exists() and "done" in taken:
         options["done"] = _done(out, table, facts)
     words = [f"--{option} {value}" for option, value in options.items() if option != "done"]
+    if out is not None and "folder" in taken:
+        options["folder"] = out.with_suffix(".run")
     command = " ".join([f"ebm benchmark {name}", *["--quick"] * quick, *words])
     rows, ahead = [], list(options.get("done", ()))
     for row in table.run(quick=quick, **options):

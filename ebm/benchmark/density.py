@@ -11,21 +11,26 @@ Not all of them should reach the oracle. Denoising learns the density of noised 
 matching, exact and sliced, does not see the relative mass of modes far apart. Conditional
 contrast sees it only through moves that reach from one to the other. The adversarial cost
 is right where the generator goes.
+
+A row keeps its landscape, so that `draw(rows)` makes one picture of all of them.
 """
 
+import base64
 import math
 import time
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 import methods
 import toy_data
-from ebm import energies, evaluation
+from ebm import checks, energies, evaluation
 from ebm.method import Method
 from ebm.training import Divergence, fit
 
@@ -33,6 +38,8 @@ ORACLE = "MaximumLikelihood"
 EXAMPLES = 20_000
 HIGH = 12.0
 """Nats above the lowest energy at which a landscape has its last color."""
+RESOLUTION = 80
+"""Points of a landscape on each axis."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,11 @@ class Row:
     """Share of labels that are right, where there are labels."""
     steps: int
     evaluations: int
-    """Examples that went through the energy."""
+    """Gradients of the energy, one for each example and each time that it was taken."""
     seconds: float
+    """Processor time of the training."""
+    landscape: str = field(default="", repr=False)
+    """Energies above the lowest, up to HIGH, as bytes, packed; empty if there is no picture."""
 
     @property
     def gap(self) -> float:
@@ -73,35 +83,23 @@ class Problem:
     contenders: dict[str, Callable[[Any], Method]]
     steps: int
     evaluations: int
-    """Examples through the energy in a step."""
+    """Gradients of the energy in a step."""
     rate: float = 2e-3
     """Adam's; a tenth of it in the last quarter of the steps."""
     bounds: Any = None
     """Where a landscape is drawn; None if there is none."""
 
 
-@dataclass
-class Result:
-    """A row, and the last trained energy for the picture."""
-
-    row: Row
-    method: Method | None = field(repr=False)
-    problem: Problem = field(repr=False)
-    data: Any = field(repr=False)
-
-
-def run(*, quick: bool = False, seeds: int = 1, picture: Path | None = None) -> list[Row]:
-    """Return one row for each method and set.
+def run(*, quick: bool = False, seeds: int = 1, done: Sequence[Row] = ()) -> Iterator[Row]:
+    """Yield one row for each method and set, each as soon as it is measured.
 
     Args:
         quick: Two sets of points and a tenth of the steps, to see that everything works.
         seeds: Runs to average over.
-        picture: Where to write all landscapes, as PNG.
+        done: Rows of an earlier run, which are not measured again.
     """
-    results = measure(problems(quick=quick), seeds)
-    if picture is not None:
-        draw(results).savefig(picture, dpi=80)
-    return [result.row for result in results]
+    checks.count("seeds", seeds)
+    yield from measure(problems(quick=quick), seeds, done)
 
 
 def print_table(rows: Sequence[Row]) -> None:
@@ -119,64 +117,95 @@ def print_table(rows: Sequence[Row]) -> None:
         )
 
 
-def measure(problems: Sequence[Problem], seeds: int) -> list[Result]:
-    """Return the result of every contender on every problem, the oracle first."""
-    results = []
+def measure(problems: Sequence[Problem], seeds: int, done: Sequence[Row] = ()) -> Iterator[Row]:
+    """Yield the row of every contender on every problem, the oracle first."""
+    known = {(row.data, row.method): row for row in done}
     for problem in problems:
         data = problem.draw(EXAMPLES, torch.Generator().manual_seed(1))
         oracle = math.nan
         for name, build in problem.contenders.items():
-            runs = [_train(problem, build, data, seed) for seed in range(seeds)]
-            kls = torch.tensor([one[1] for one in runs], dtype=torch.float64)
+            row = known.get((problem.name, name))
+            if row is None:
+                row = _measured(problem, name, build, data, seeds, oracle)
             if name == ORACLE:
-                oracle = float(kls.mean())
-            row = Row(
-                problem.name,
-                name,
-                float(kls.mean()),
-                float(kls.std()) if seeds > 1 else 0.0,
-                oracle,
-                sum(one[2] for one in runs) / seeds,
-                _accuracy(runs[-1][0], data),
-                problem.steps,
-                runs[-1][3] * problem.steps,
-                sum(one[4] for one in runs) / seeds,
-            )
-            results.append(Result(row, runs[-1][0], problem, data))
-    return results
+                oracle = row.kl
+            yield row
 
 
-def draw(results: Sequence[Result]) -> Any:
-    """Return a figure of all landscapes: a row for each set of points, a column a method."""
+def _measured(
+    problem: Problem,
+    name: str,
+    build: Callable[[Any], Method],
+    data: Any,
+    seeds: int,
+    oracle: float,
+) -> Row:
+    runs = [_train(problem, build, data, seed) for seed in range(seeds)]
+    kls = torch.tensor([one[1] for one in runs], dtype=torch.float64)
+    method, *_, evaluations, _ = runs[-1]
+    return Row(
+        problem.name,
+        name,
+        float(kls.mean()),
+        float(kls.std()) if seeds > 1 else 0.0,
+        float(kls.mean()) if name == ORACLE else oracle,
+        sum(one[2] for one in runs) / seeds,
+        _accuracy(method, data),
+        problem.steps,
+        evaluations * problem.steps,
+        sum(one[4] for one in runs) / seeds,
+        _packed(method and method.energy, problem.bounds),
+    )
+
+
+def draw(rows: Sequence[Row]) -> Any:
+    """Return a figure of all landscapes: a row for each method, a column for each set."""
     from matplotlib.figure import Figure
 
-    shown = [result for result in results if result.problem.bounds is not None]
-    sets = list(dict.fromkeys(result.row.data for result in shown))
-    names = list(dict.fromkeys(result.row.method for result in shown))
-    size = (2.2 * len(names), 2.3 * len(sets))
+    from ebm.landscape import heatmap, palette
+
+    shown = [row for row in rows if row.landscape]
+    places = {p.name: p for p in problems(quick=False) if p.bounds is not None}
+    sets = [name for name in places if any(row.data == name for row in shown)]
+    names = list(dict.fromkeys(row.method for row in shown))
+    size = (1.9 * len(sets), 2.05 * len(names))
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(len(sets), len(names), squeeze=False)
+    axes = figure.subplots(len(names), len(sets), squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
-    for result in shown:
-        ax = axes[sets.index(result.row.data), names.index(result.row.method)]
-        ax.set_axis_on()
-        x = result.data[0] if isinstance(result.data, tuple) else result.data
-        if result.method is not None:
-            density = evaluation.on_grid(result.method.energy, result.problem.bounds, resolution=80)
-            energy = -density.log_density.view(80, 80).mT
-            energy = (energy - energy.min()).clamp(max=HIGH)
-            extent = [edge for pair in result.problem.bounds for edge in pair]
-            ax.imshow(
-                energy.numpy(), origin="lower", extent=extent, aspect="auto", vmin=0, vmax=HIGH
-            )
-            ax.plot(*x[:200].T.numpy(), ".", color="white", markersize=1)
-        ax.set_xticks([])
-        ax.set_yticks([])
-        ax.set(xlabel="", ylabel="")
-        words = _words(result.row.method)
-        ax.set_title(f"{words}\nKL {result.row.kl:.3f}", fontsize=7)
+    for row in shown:
+        ax = axes[names.index(row.method), sets.index(row.data)]
+        problem = places[row.data]
+        x = problem.draw(200, torch.Generator().manual_seed(1))
+        x = x[0] if isinstance(x, tuple) else x
+        extent = [edge for pair in problem.bounds for edge in pair]
+        ax.imshow(
+            unpacked(row.landscape),
+            origin="lower",
+            extent=extent,
+            aspect="auto",
+            cmap=palette.field(),
+            norm=heatmap.norm(0.0, HIGH),
+        )
+        ax.plot(*x.T.numpy(), ".", color=palette.DATA, markersize=1.5)
+        ax.set_title(f"{_words(row.method)}\nKL {row.kl:.2f}", fontsize=6.5)
     return figure
+
+
+def _packed(energy: Callable[..., Tensor] | None, bounds: Any) -> str:
+    """Return the landscape of an energy as text, as `unpacked` reads it."""
+    if energy is None or bounds is None:
+        return ""
+    density = evaluation.on_grid(energy, bounds, resolution=RESOLUTION)
+    heights = -density.log_density.view(RESOLUTION, RESOLUTION).mT
+    levels = ((heights - heights.min()).clamp(max=HIGH) * (255 / HIGH)).round()
+    return base64.b64encode(zlib.compress(levels.byte().numpy().tobytes(), 9)).decode()
+
+
+def unpacked(landscape: str) -> NDArray[np.float64]:
+    """Return the energies of a row's landscape above the lowest, (y, x)."""
+    levels = np.frombuffer(zlib.decompress(base64.b64decode(landscape)), np.uint8)
+    return levels.reshape(RESOLUTION, RESOLUTION).astype(np.float64) * (HIGH / 255)
 
 
 def problems(*, quick: bool) -> list[Problem]:
@@ -185,8 +214,8 @@ def problems(*, quick: bool) -> list[Problem]:
     if not quick:
         names += ["rings", "pinwheel", "checkerboard", "uneven_gaussians"]
     part = 10 if quick else 1
-    points = [_points(name, 2_000 // part) for name in names]
-    return [*points, _ising(1_000 // part), _bars(2_000 // part), _labeled(2_000 // part)]
+    points = [_points(name, 1_200 // part) for name in names]
+    return [*points, _labeled(1_200 // part), _ising(1_000 // part), _bars(2_000 // part)]
 
 
 def _points(name: str, steps: int) -> Problem:
@@ -327,7 +356,7 @@ def _train(
     method = build(data)
     batch_size = _batch_size(method, data, problem.evaluations)
     evaluations = round(_evaluations(method, data, batch_size))
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         for share, rate in ((0.75, problem.rate), (0.25, problem.rate / 10)):
             optimizer = torch.optim.Adam(method.parameters(), lr=rate, betas=_betas(method))
@@ -341,8 +370,8 @@ def _train(
                 progress=False,
             )
     except Divergence:
-        return None, math.inf, 1.0, evaluations, time.perf_counter() - start
-    seconds = time.perf_counter() - start
+        return None, math.inf, 1.0, evaluations, time.process_time() - start
+    seconds = time.process_time() - start
     return method, *problem.judge(method.energy), evaluations, seconds
 
 
@@ -356,25 +385,42 @@ def _batch_size(method: Method, data: Any, evaluations: int) -> int:
     once, twice = (_evaluations(method, data, n) for n in (64, 128))
     each = (twice - once) / 64
     alike = 2 * once - twice  # whatever the batch: the oracle's sum
+    if alike >= evaluations:  # it sums over all states: give it data enough for them
+        return 1_000
     return min(EXAMPLES, max(64, round((evaluations - alike) / each)))
 
 
 def _evaluations(method: Method, data: Any, batch_size: int) -> float:
-    """Return the examples that go through the energy in a step, averaged over two turns."""
+    """Return the gradients of the energy in a step, averaged over the turns of two players.
+
+    Every example that goes through the energy has one taken: in the parameters, or in itself,
+    as a chain does. Where a gradient is differentiated again that counts as another.
+    """
     count = 0
+    gradient = torch.autograd.grad
 
     def note(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal count
         count += len(inputs[0])
 
+    def noted(*args: Any, **options: Any) -> Any:
+        nonlocal count
+        count += batch_size * bool(options.get("create_graph"))
+        return gradient(*args, **options)
+
     seen = getattr(method, "classifier", None) or method.energy
     hook = seen.register_forward_hook(note)
     batch = tuple(part[:batch_size] for part in (data if isinstance(data, tuple) else (data,)))
-    for method.step in (0, 1):
-        method.terms(*batch)
-    hook.remove()
+    turns = 1 + getattr(method, "cost_steps", getattr(method, "energy_steps", 0))
+    torch.autograd.grad = noted
+    try:
+        for method.step in range(turns):
+            method.terms(*batch)
+    finally:
+        torch.autograd.grad = gradient
+        hook.remove()
     method.step = 0
-    return count / 2
+    return count / turns
 
 
 def _accuracy(method: Method | None, data: Any) -> float | None:

@@ -1,6 +1,10 @@
-"""Have the chains mixed? Split R-hat and effective sample size of a number along chains."""
+"""Have the chains mixed? Split R-hat and effective sample size of a number along chains.
+
+The formulas are those of the package arviz-stats.
+"""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,53 +15,56 @@ from ebm import checks
 def split_r_hat(chains: Tensor) -> float:
     """Return split R-hat: near 1 when halves of all chains agree, below 1.01 is good.
 
+    Chains that never move give 1 if they stand in one place, and infinity otherwise.
+
     Args:
         chains: A number along each chain, (steps, chains), such as `chain(...).energies`.
+
+    Raises:
+        ValueError: It is no record of numbers, or they are not finite.
 
     Reference: Gelman et al., "Bayesian Data Analysis", 3rd ed., 2013, section 11.4; Vehtari
     et al., Bayesian Analysis 16(2), 2021, arXiv:1903.08008, eq. 1-4 (without ranks).
     """
-    halves = _halves(chains)
-    n = halves.shape[0]
-    within = halves.var(dim=0).mean()
-    between = n * halves.mean(dim=0).var()
-    if within == 0:
-        return 1.0 if between == 0 else math.inf
-    return float((((n - 1) / n * within + between / n) / within).sqrt())
+    chains = _record(chains)
+    if _stands_still(chains):
+        return 1.0 if bool((chains == chains[0, 0]).all()) else math.inf
+    return float(_arviz().rhat(chains.numpy(), chain_axis=1, draw_axis=0, method="split"))
 
 
 def effective_sample_size(chains: Tensor) -> float:
     """Return how many independent draws the chains are worth for the mean of the number.
 
-    Autocorrelations of the split chains are summed in pairs while the sum of a pair is
-    positive, and made non-increasing.
+    Chains that never move are worth as much as they have records.
 
     Args:
         chains: A number along each chain, (steps, chains).
 
+    Raises:
+        ValueError: It is no record of numbers, or they are not finite.
+
     Reference: Geyer, "Practical Markov chain Monte Carlo", Statistical Science 7(4), 1992;
     Vehtari et al., Bayesian Analysis 16(2), 2021, arXiv:1903.08008, eq. 10-13.
     """
-    halves = _halves(chains)
-    n, m = halves.shape
-    centered = halves - halves.mean(dim=0)
-    length = 2 ** math.ceil(math.log2(2 * n))
-    spectrum = torch.fft.rfft(centered, n=length, dim=0)
-    products = torch.fft.irfft(spectrum.abs().square(), n=length, dim=0)[:n] / n
-    within = (products[0] * n / (n - 1)).mean()
-    variance = (n - 1) / n * within + halves.mean(dim=0).var()
-    if variance == 0:
-        return float(n * m)
-    correlation = 1 - (within - (products * n / (n - 1)).mean(dim=1)) / variance
-    correlation[0] = 1
-    pairs = correlation[: n // 2 * 2].view(-1, 2).sum(-1)
-    ends = (pairs < 0).nonzero()
-    pairs = pairs[: int(ends[0])] if len(ends) else pairs
-    total = -1 + 2 * float(pairs.cummin(dim=0).values.sum())
-    return n * m / max(total, 1 / math.log10(n * m))  # alternating chains may be worth more
+    chains = _record(chains)
+    if _stands_still(chains):
+        return float(chains.numel())
+    return float(_arviz().ess(chains.numpy(), chain_axis=1, draw_axis=0, method="mean"))
 
 
-def _halves(chains: Tensor) -> Tensor:
+def _arviz() -> Any:
+    from arviz_stats.base import array_stats  # it imports scipy's statistics: only when used
+
+    return array_stats
+
+
+def _stands_still(chains: Tensor) -> bool:
+    half = len(chains) // 2
+    halves = torch.cat([chains[:half], chains[-half:]], dim=1)
+    return bool((halves == halves[0]).all())
+
+
+def _record(chains: Tensor) -> Tensor:
     checks.configurations("chains", chains)
     if chains.ndim != 2 or len(chains) < 4:
         raise ValueError(
@@ -66,6 +73,4 @@ def _halves(chains: Tensor) -> Tensor:
         )
     if not bool(chains.isfinite().all()):
         raise ValueError("chains must be finite, got NaN or infinity. Lower the step size.")
-    chains = chains.detach().double()
-    half = len(chains) // 2
-    return torch.cat([chains[:half], chains[-half:]], dim=1)
+    return chains.detach().double().cpu()

@@ -16,10 +16,22 @@ class Langevin(Sampler):
 
     Samples exp(-E / temperature) up to a bias of order step_size: on a Gaussian of variance
     v at temperature T the variance of x is T v / (1 - step_size / (2 v)), and there is none
-    from step_size = 2 v on. Temperature 0 is gradient descent. Code that writes the noise
-    as sigma has temperature sigma^2 / (2 step_size). One gradient a transition; values
-    that are not finite pass through. `compile` compiles the energy and its score, which takes
-    seconds once and pays for many steps.
+    from step_size = 2 v on. Temperature 0 is gradient descent. One gradient a transition;
+    values that are not finite pass through. `compile` compiles the energy and its score, which
+    takes seconds once and pays for many steps.
+
+    Step and noise of other code imply a temperature, noise^2 / (2 step_size): pass `noise`
+    instead, and the sampler says which it is.
+
+    >>> from ebm.samplers import Langevin
+    >>> Langevin(10.0, noise=0.005)  # a recipe for images: E is sampled nearly without heat
+    Langevin(10, temperature=1.25e-06)
+
+    Args:
+        step_size: How far a step goes along the score.
+        temperature: Temperature of the target.
+        noise: Standard deviation of a step's noise, in place of the temperature.
+        compile: Compile the energy and its score.
 
     Reference: Roberts & Tweedie, "Exponential convergence of Langevin distributions and
     their discrete approximations", Bernoulli 2(4), 1996.
@@ -30,9 +42,21 @@ class Langevin(Sampler):
     compile: bool = False
 
     def __init__(
-        self, step_size: float, *, temperature: float = 1.0, compile: bool = False
+        self,
+        step_size: float,
+        *,
+        temperature: float = 1.0,
+        noise: float | None = None,
+        compile: bool = False,
     ) -> None:
         object.__setattr__(self, "step_size", checks.positive("step_size", step_size))
+        if noise is not None:
+            if temperature != 1:
+                raise ValueError(
+                    f"noise must be given without a temperature, got noise={noise} and "
+                    f"temperature={temperature}. One follows from the other."
+                )
+            temperature = checks.not_negative("noise", noise) ** 2 / (2 * step_size)
         object.__setattr__(self, "temperature", checks.not_negative("temperature", temperature))
         object.__setattr__(self, "compile", compile)
 

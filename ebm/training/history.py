@@ -9,26 +9,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+METRIC = "metric:"
+"""Before the name of a number that is watched and not minimized, in a row and in the file."""
+
 
 @dataclass
 class History:
-    """The mean of every named term, step by step.
+    """The mean of every named term, step by step, and the metrics that were noted.
 
-    `history["reconstruction"]` is the column of a term, NaN at the steps without it (two
-    players move in turn). `history.total` is what each step minimized.
+    `history["reconstruction"]` is the column of a term or metric, NaN at the steps without
+    it (two players move in turn). `history.total` is what each step minimized.
     """
 
     seed: int | None = None
     steps: list[int] = field(default_factory=list)
     columns: dict[str, list[float]] = field(default_factory=dict)
+    metrics: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, step: int, row: dict[str, float]) -> None:
-        """Append one step, counted from 1."""
+        """Append one step, counted from 1; the names of metrics begin with "metric:"."""
         for name in row:
-            self.columns.setdefault(name, [math.nan] * len(self.steps))
-        for name, column in self.columns.items():
+            column = [math.nan] * len(self.steps)
+            if name.startswith(METRIC):
+                self.metrics.setdefault(name.removeprefix(METRIC), column)
+            else:
+                self.columns.setdefault(name, column)
+        for name, column in zip(self.header, self._all, strict=True):
             column.append(row.get(name, math.nan))
         self.steps.append(step)
+
+    @property
+    def header(self) -> list[str]:
+        """The names of the terms and of the metrics, as the file has them."""
+        return [*self.columns, *(METRIC + name for name in self.metrics)]
+
+    @property
+    def _all(self) -> list[list[float]]:
+        return [*self.columns.values(), *self.metrics.values()]
 
     @property
     def names(self) -> list[str]:
@@ -46,10 +63,12 @@ class History:
         return sum(math.fsum(v for v in c if v == v) for c in columns) / max(1, len(columns[0]))
 
     def __getitem__(self, name: str) -> NDArray[np.float64]:
-        """Return the column of a term."""
-        if name not in self.columns:
-            raise KeyError(f"term must be one of {self.names}, got {name!r}.")
-        return np.array(self.columns[name])
+        """Return the column of a term, or of a metric."""
+        found = self.columns.get(name, self.metrics.get(name))
+        if found is None:
+            known = [*self.columns, *self.metrics]
+            raise KeyError(f"term must be one of {known}, got {name!r}.")
+        return np.array(found)
 
     def __len__(self) -> int:
         """Return the number of steps."""
@@ -74,7 +93,7 @@ class History:
         """Write all steps as CSV."""
         with path.open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["step", *self.names])
+            writer.writerow(["step", *self.header])
             writer.writerows(self._rows(0))
 
     def append(self, path: Path, start: int) -> None:
@@ -123,6 +142,6 @@ class History:
             raise ValueError(f"it ends at step {self.steps[-1]}, before {until:.0f}")
 
     def _rows(self, start: int) -> list[list[object]]:
-        columns = [column[start:] for column in self.columns.values()]
+        columns = [column[start:] for column in self._all]
         rows = zip(self.steps[start:], *columns, strict=True)
         return [[step, *("" if v != v else repr(v) for v in values)] for step, *values in rows]

@@ -15,13 +15,14 @@ from torch import Tensor
 from ebm import distributed
 from ebm.memory import Memory
 from ebm.method import Method
+from ebm.metrics import watching
 from ebm.training import checkpoint, film, randomness
 from ebm.training.batches import Batch, Batches
 from ebm.training.divergence import CURE, Divergence, why
 from ebm.training.fault import DiskFault, Fault
 from ebm.training.film import Film
 from ebm.training.fingerprint import fingerprint
-from ebm.training.history import History
+from ebm.training.history import METRIC, History
 from ebm.training.interruption import Interruption
 from ebm.training.monitor import Monitor
 from ebm.training.optimizer import optimizer_of, refuse_other_settings, schedule_of
@@ -144,8 +145,9 @@ class Loop:
 
     def _step(self, model: Any, step: int) -> None:
         """Take one gradient step on the batch."""
-        means = _means(model(*self.batch))
-        self._note(step, means)
+        with watching() as noted:
+            means = _means(model(*self.batch))
+        self._note(step, means, noted)
         self.optimizer.zero_grad(set_to_none=True)
         loss = _sum(means)
         if loss.requires_grad:
@@ -190,20 +192,23 @@ class Loop:
             batch = tuple(x.contiguous(memory_format=form) if x.ndim == 4 else x for x in batch)
         return batch
 
-    def _note(self, step: int, means: dict[str, Tensor]) -> None:
-        """Keep the terms of a step; on a CPU look at them now, as that is free there.
+    def _note(
+        self, step: int, means: dict[str, Tensor], noted: dict[str, Tensor] | None = None
+    ) -> None:
+        """Keep the terms and metrics of a step; on a CPU look at them now: it is free there.
 
         On a GPU, and where ranks must agree, they wait for the next flush, without a sync.
         """
         if not means:
             raise ValueError("terms must name at least one value, got {}. Return a dict.")
+        found = means | {METRIC + name: value for name, value in (noted or {}).items()}
         if not self.at_once:
-            values = torch.stack([value.detach().double() for value in means.values()])
-            self.pending.append((step, values, list(means)))
+            values = torch.stack([value.detach().double() for value in found.values()])
+            self.pending.append((step, values, list(found)))
             return
-        row = {name: value.item() for name, value in means.items()}
+        row = {name: value.item() for name, value in found.items()}
         self.pending.append((step, row, []))
-        if not all(map(math.isfinite, row.values())):
+        if not all(map(math.isfinite, (row[name] for name in means))):
             self._flush()
 
     def _finish(self, step: int, steps: int, bar: Any) -> None:
@@ -284,8 +289,8 @@ class Loop:
 
     def _refuse_divergence(self, step: int, row: dict[str, float]) -> None:
         for name, value in row.items():
-            if not math.isfinite(value):
-                others = ", ".join(f"{k}={v:.4g}" for k, v in row.items())
+            if not name.startswith(METRIC) and not math.isfinite(value):
+                others = ", ".join(f"{k.removeprefix(METRIC)}={v:.4g}" for k, v in row.items())
                 cure = why(self.batch, self.method.state_dict())
                 raise Divergence(step, name, value, others, cure, self._saved)
 

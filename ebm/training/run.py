@@ -90,7 +90,7 @@ class Run:
             atomically(self.metrics, history.write)
             if self.last is not None and self.state is not None:  # killed before it was crowned
                 self._crown(self.last, self.state["total"])
-        self._columns, self._written = history.names, len(history)
+        self._columns, self._written = history.header, len(history)
 
     def describe(self, **facts: Any) -> None:
         """Add facts to run.json; what is there already stays unless it is given anew.
@@ -117,11 +117,11 @@ class Run:
     def record(self, history: History) -> None:
         """Bring metrics.csv up to the history."""
         with self.disk("the metrics"):
-            if history.names != self._columns:
+            if history.header != self._columns:
                 atomically(self.metrics, history.write)
             else:
                 history.append(self.metrics, self._written)
-        self._columns, self._written = history.names, len(history)
+        self._columns, self._written = history.header, len(history)
 
     def save(self, state: dict[str, Any]) -> None:
         """Write a checkpoint; then, and no sooner, delete the ones that it replaces."""

@@ -46,7 +46,7 @@ class PersistentContrastiveDivergence(Method):
     def __init__(
         self,
         energy: Energy | Callable[[Tensor], Tensor],
-        sampler: Sampler = MALA(0.05),
+        sampler: Sampler = MALA(0.02),
         *,
         steps: int = 10,
         replay: Replay | None = None,
@@ -75,7 +75,8 @@ class PersistentContrastiveDivergence(Method):
     @classmethod
     def example(cls, data: Tensor, *, steps: int = 10) -> "PersistentContrastiveDivergence":
         """Return a small instance for points or images."""
-        return cls(energies.MLP(data[0].numel()), steps=steps)
+        replay = Replay(max(1_000, min(10_000, len(data) // 10)))  # so that each moves often
+        return cls(energies.MLP(data[0].numel()), steps=steps, replay=replay)
 
     def negatives(self, x: Tensor) -> Tensor:
         """Return one evolved chain for each example, detached."""
