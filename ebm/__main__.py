@@ -66,6 +66,12 @@ class Train:
     """Seed of the data, the networks and the run."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
+    devices: int | None = None
+    """Processes on this machine, one for each GPU; torchrun and fabric run say it themselves."""
+    num_nodes: int | None = None
+    """Machines, each of which runs this command; torchrun and fabric run say it themselves."""
+    strategy: str = "auto"
+    """auto or ddp: how processes share the work."""
     precision: str = "32-true"
     """32-true, 16-mixed, bf16-mixed or 64-true."""
     compile: bool = False
@@ -93,10 +99,11 @@ class Train:
         out = self.out or Path("runs") / f"{recipe.method}-{Path(self.data).name.replace(':', '-')}"
         if self.resume and (out / "run.json").exists() and self.encoder is None:
             _same(Recipe.stored(out), recipe)
-        Run(out, resume=self.resume).describe(recipe=recipe.write())
+        if _rank() == 0:
+            Run(out, resume=self.resume).describe(recipe=recipe.write())
         method, data, views = recipe.build()
         loggers = [_tensorboard(out)] if self.tensorboard else []
-        fabric = _fabric(Fabric, self.device, self.precision, loggers)
+        fabric = _fabric(Fabric, self, loggers)
         history = ebm.fit(
             method,
             data,
@@ -113,7 +120,8 @@ class Train:
             channels_last=self.channels_last,
             save_every=self.save_every,
         )
-        print(f"{history!r}\nThe run is in {out}. See it with: ebm landscape {out}")
+        if fabric.is_global_zero:
+            print(f"{history!r}\nThe run is in {out}. See it with: ebm landscape {out}")
         return 0
 
 
@@ -385,27 +393,59 @@ def _tensorboard(out: Path) -> Any:
         ) from error
 
 
-def _fabric(make: Callable[..., Any], device: str, precision: str, loggers: list[Any]) -> Any:
+def _fabric(make: Callable[..., Any], options: Train, loggers: list[Any]) -> Any:
     known = ("auto", "cpu", "cuda", "mps")
-    if device not in known:
-        raise ValueError(f"device must be one of {', '.join(known)}, got {device!r}.")
+    if options.device not in known:
+        raise ValueError(f"device must be one of {', '.join(known)}, got {options.device!r}.")
+    if options.strategy not in ("auto", "ddp"):
+        raise ValueError(
+            f"strategy must be auto or ddp, got {options.strategy!r}. Where memory is short, wrap "
+            "the encoder in networks.MicroBatched or its layers in networks.Recomputed."
+        )
+    devices, nodes = _processes(options.devices, options.num_nodes)
+    several = devices * nodes > 1
     try:
-        devices = "auto" if _launched() else 1
-        return make(accelerator=device, devices=devices, precision=precision, loggers=loggers)
+        return make(
+            accelerator=options.device,
+            devices=devices,
+            num_nodes=nodes,
+            strategy="ddp" if several and options.strategy == "auto" else options.strategy,
+            precision=options.precision,
+            loggers=loggers,
+        )
     except (RuntimeError, ValueError) as error:
+        wanted = f"{options.device}, {devices} of them, {options.strategy}, {options.precision}"
         if type(error).__name__ == "MisconfigurationException" or isinstance(error, ValueError):
             raise ValueError(
-                f"device and precision must fit this machine, got {device} and {precision} "
+                f"device, devices, strategy and precision must fit this machine, got {wanted} "
                 f"({error}). Use --device cpu --precision 32-true."
             ) from error
         raise ValueError(
-            f"device must be present, got {device} ({error}). Use --device cpu."
+            f"device must be present, got {options.device} ({error}). Use --device cpu."
         ) from error
 
 
-def _launched() -> bool:
-    """Return whether torchrun or fabric run started this process."""
-    return "LOCAL_RANK" in os.environ
+def _processes(devices: int | None, nodes: int | None) -> tuple[int, int]:
+    """Return processes on a machine and machines: what was asked for, or torchrun has made.
+
+    Raises:
+        ValueError: torchrun, or fabric run, has made others.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return devices or 1, nodes or 1
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    made = (local, int(os.environ["WORLD_SIZE"]) // local)
+    if (devices or made[0], nodes or made[1]) != made:
+        raise ValueError(
+            f"devices and num_nodes must be left to torchrun, got {devices} and {nodes} where it "
+            f"has made {made[0]} and {made[1]}. Leave --devices and --num-nodes out."
+        )
+    return made
+
+
+def _rank() -> int:
+    """Return the number of this process, as whoever started it says."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
 
 
 def _one_line(box: str) -> str:

@@ -44,6 +44,18 @@ def total(x: Tensor) -> Tensor:
     return _Total.apply(x) if world() > 1 else x  # pyright: ignore[reportReturnType]
 
 
+def var_mean(x: Tensor, *, correction: int = 1) -> tuple[Tensor, Tensor]:
+    """Return variance and mean of each column over all processes, which have equally many rows.
+
+    Two sums of one number per column are exchanged, and no rows.
+    """
+    if world() == 1:
+        return torch.var_mean(x, dim=0, correction=correction)
+    count = len(x) * world()
+    mean = total(x.sum(dim=0)) / count
+    return total((x - mean).square().sum(dim=0)) / (count - correction), mean
+
+
 def largest(x: Tensor) -> Tensor:
     """Return the elementwise maximum over processes, without a gradient."""
     if world() == 1:

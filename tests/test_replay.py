@@ -236,3 +236,13 @@ def test_numbers_out_of_range_are_refused(make, message):
 
 def test_a_buffer_says_what_it_is():
     assert repr(Replay(100, restart=0.1)) == "Replay(100, restart=0.1)"
+
+
+def test_chains_of_a_run_in_float64_stay_in_float64():
+    replay, again = Replay(4), Replay(4)
+    chains, slots = replay.draw(torch.rand(4, 2, dtype=torch.float64))
+    replay.stage(slots, chains / 3)
+    replay.commit()
+    again.load_state_dict(replay.state_dict())
+    assert torch.equal(again.chains, replay.chains)
+    assert again.chains.dtype == torch.float64

@@ -38,7 +38,7 @@ class KLSparsity(Energy):
 
     def forward(self, z: Codes) -> Scalar:
         """Return the divergence, summed over units."""
-        activity = distributed.gather(z).mean(0)
+        activity = distributed.total(z.mean(0)) / distributed.world()
         # The logs are torch's clamped ones, as in binary cross-entropy.
         wanted = torch.full_like(activity, self.rate)
         own = nn.functional.binary_cross_entropy(wanted, wanted, reduction="sum")

@@ -29,12 +29,12 @@ class Memory(nn.Module):
 
 
 def late_buffer(module: nn.Module, name: str, dtype: torch.dtype | None = None) -> None:
-    """Register an empty buffer whose shape the first data, or a saved state, will give."""
+    """Register an empty buffer; the first data, or a saved state, give its shape and dtype."""
     module.register_buffer(name, torch.empty(0, dtype=dtype))
 
     def size(owner: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
         saved, current = state.get(prefix + name), getattr(owner, name)
         if saved is not None and current.numel() == 0:
-            setattr(owner, name, current.new_empty(saved.shape))
+            setattr(owner, name, torch.empty_like(saved, device=current.device))
 
     module.register_load_state_dict_pre_hook(size)

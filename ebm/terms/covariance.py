@@ -12,6 +12,7 @@ from ebm.shapes import Scalar
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
 from ebm.terms.second_derivatives import through
+from ebm.terms.shared_products import products_are_fewer, shared_products
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -138,10 +139,18 @@ class Covariance(Energy):
         Raises:
             ValueError: The views are no matrices of one shape, or hold fewer than 2 rows.
         """
-        views = [distributed.gather(view) for view in (x, *others)]
-        checks.embeddings(*views, least=2, user="a covariance")
-        values = [off_diagonal(v) / self.entries(v.shape[1]) for v in views]
+        checks.embeddings(x, *others)
+        values = [self._off_diagonal(v) / self.entries(v.shape[1]) for v in (x, *others)]
         return self.over_views(torch.stack(values))
+
+    def _off_diagonal(self, x: Tensor) -> Scalar:
+        if not products_are_fewer(x):
+            x = distributed.gather(x)
+            checks.embeddings(x, least=2, user="a covariance")
+            return off_diagonal(x)
+        variance, mean = distributed.var_mean(x)
+        z = (x - mean) / (len(x) * distributed.world() - 1) ** 0.5
+        return shared_products(z, z) - variance.square().sum()
 
     def extra_repr(self) -> str:
         """Return the normalization."""

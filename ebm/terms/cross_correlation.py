@@ -12,6 +12,7 @@ from ebm.terms.counterexample import PAIR
 from ebm.terms.covariance import squared
 from ebm.terms.precision import full_precision
 from ebm.terms.second_derivatives import through
+from ebm.terms.shared_products import products_are_fewer, shared_products
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -102,12 +103,16 @@ def _standardized(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Return the standardized rows, and what their columns were scaled by."""
     # Centered first: batch norm alone loses the digits of a large mean.
     z, _, scale = torch.native_batch_norm(x - x.mean(dim=0), None, None, None, None, True, 0.0, eps)
-    if eps == 0 and bool((scale == 0).any()):
+    _refuse_constant(scale, eps)
+    return z, scale
+
+
+def _refuse_constant(spread: Tensor, eps: float) -> None:
+    if eps == 0 and bool((spread == 0).any()):
         raise ValueError(
             "eps must be positive where a dimension is constant over the batch, got eps=0. "
             "Pass eps=1e-5."
         )
-    return z, scale
 
 
 def _to_standardized(gram: Tensor, own: Tensor, other: Tensor, weights: Tensor) -> Tensor:
@@ -184,10 +189,27 @@ class CrossCorrelation(Energy):
     @full_precision
     def parts(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Return the diagonal's part and the weighted rest."""
-        x, y = distributed.gather(x), distributed.gather(y)
-        checks.embeddings(x, y, least=2, user="a correlation")
-        agreement, redundancy = squared_correlations(x, y, self.eps)
+        checks.embeddings(x, y)
+        if products_are_fewer(x):
+            agreement, redundancy = self._shared(x, y)
+        else:
+            x, y = distributed.gather(x), distributed.gather(y)
+            checks.embeddings(x, y, least=2, user="a correlation")
+            agreement, redundancy = squared_correlations(x, y, self.eps)
         return {"agreement": agreement, "redundancy": self.off_diagonal_weight * redundancy}
+
+    def _shared(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both sums where processes exchange products of columns, not rows."""
+        x, y = (self._standardized(view) for view in (x, y))
+        diagonal = distributed.total((x * y).sum(dim=0))
+        agreement = (1 - diagonal).square().sum()
+        return agreement, shared_products(x, y) - diagonal.square().sum()
+
+    def _standardized(self, x: Tensor) -> Tensor:
+        variance, mean = distributed.var_mean(x, correction=0)
+        _refuse_constant(variance, self.eps)
+        count = len(x) * distributed.world()
+        return (x - mean) * (variance + self.eps).rsqrt() / count**0.5
 
     def extra_repr(self) -> str:
         """Return the numbers."""

@@ -132,9 +132,13 @@ class Variance(Energy):
         Raises:
             ValueError: The views are no matrices of one shape, or hold fewer than 2 rows.
         """
-        views = [distributed.gather(view) for view in (x, *others)]
-        checks.embeddings(*views, least=2, user="a variance")
-        hinges = [hinge(view, self.std, self.eps) for view in views]
+        if distributed.world() > 1:
+            checks.embeddings(x, *others)
+            variances = [distributed.var_mean(view)[0] for view in (x, *others)]
+            hinges = [(self.std - (v + self.eps).sqrt()).relu().mean() for v in variances]
+        else:
+            checks.embeddings(x, *others, least=2, user="a variance")
+            hinges = [hinge(view, self.std, self.eps) for view in (x, *others)]
         return self.over_views(torch.stack(hinges))
 
     def extra_repr(self) -> str:

@@ -4,6 +4,7 @@ import inspect
 import itertools
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from torch.nn.parallel import DistributedDataParallel
@@ -11,7 +12,7 @@ from torch.optim import Optimizer
 
 from ebm import checks
 from ebm.method import Method
-from ebm.training import randomness
+from ebm.training import randomness, ranks
 from ebm.training.batches import Batches
 from ebm.training.history import History
 from ebm.training.interruption import Interruption
@@ -76,7 +77,7 @@ def fit(
 
     Raises:
         Divergence: A term became NaN or infinite.
-        Fault: The data, a loader's worker or the disk failed.
+        Fault: The data, a loader's worker, the disk or another process failed.
         ValueError: The data, the folder or a number cannot be used; the message says why.
         KeyboardInterrupt: After Ctrl-C, once the step is done and saved.
         SystemExit: After SIGTERM, once the step is done and saved; the status is 143.
@@ -90,15 +91,21 @@ def fit(
     if resume and out is None:
         raise ValueError("out must name the run's folder to resume it, got None. Pass out=.")
     fabric = _launched(fabric)
-    run = Run(out, resume=resume, keep=keep) if out is not None else None
-    if run is not None and run.state is not None:
-        if seed not in (None, run.state["seed"]):
+    run: Run | None = None
+
+    def opened() -> tuple[int, dict[str, Any] | None, History]:
+        nonlocal run
+        run = None if out is None else Run(out, resume=resume, keep=keep)
+        state = None if run is None else run.state
+        if state is not None and seed not in (None, state["seed"]):
             raise ValueError(
                 f"seed must be the run's own to resume it, got {seed} instead of "
-                f"{run.state['seed']}. Leave it out."
+                f"{state['seed']}. Leave it out."
             )
-        seed = run.state["seed"]
-    seed = randomness.fresh() if seed is None else int(seed)
+        own = state["seed"] if state is not None else randomness.fresh() if seed is None else seed
+        return int(own), state, History(seed=int(own)) if run is None else run.history(int(own))
+
+    seed, state, history = ranks.lead(opened, fabric)
     options = Options(
         optimizer=optimizer,
         schedule=schedule,
@@ -109,6 +116,7 @@ def fit(
         save_every=save_every,
         log_every=log_every,
         progress=progress,
+        out=None if out is None else Path(out),
     )
     fabric.strategy.precision.convert_module(method)  # the data take the dtype that it will have
     tensors = itertools.chain(method.parameters(), method.buffers())
@@ -116,7 +124,7 @@ def fit(
     with randomness.isolated(fabric.device):
         batches = Batches(data, batch_size, seed=seed, like=like, fabric=fabric)
         with Interruption() as interruption:
-            loop = Loop(method, batches, fabric, seed, run, options, interruption)
+            loop = Loop(method, batches, fabric, seed, run, state, history, options, interruption)
             if any(p.requires_grad for p in method.parameters()):
                 return loop.descend(steps or STEPS)
             return loop.sweep(steps or PASSES)
@@ -125,10 +133,16 @@ def fit(
 def _launched(fabric: Any) -> Any:
     from lightning_fabric import Fabric
     from lightning_fabric.plugins import MixedPrecision
-    from lightning_fabric.strategies import DDPStrategy
+    from lightning_fabric.strategies import DDPStrategy, SingleDeviceStrategy
 
     if fabric is None:
         fabric = Fabric(accelerator="auto", devices=1)
+    if not isinstance(fabric.strategy, DDPStrategy | SingleDeviceStrategy):
+        raise ValueError(
+            f"strategy must be ddp, or one device, got {type(fabric.strategy).__name__}: what it "
+            "does to states and memories is not tested here. Where memory is short, wrap the "
+            "encoder in networks.MicroBatched or its layers in networks.Recomputed."
+        )
     if isinstance(fabric.strategy, DDPStrategy):
         # Players out of turn have no gradient, and every rank writes its own equal buffers.
         known = inspect.signature(DistributedDataParallel).parameters
@@ -138,5 +152,6 @@ def _launched(fabric: Any) -> Any:
         # Autocast rounds layer by layer; Fabric would round the data too, also where a method
         # computes with them in float32.
         fabric.strategy.precision.convert_input = lambda data: data
-    fabric.launch()
+    if not fabric._launched:  # as `fabric run` does before any line of ours
+        fabric.launch()
     return fabric

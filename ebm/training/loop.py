@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,10 +17,10 @@ from ebm import distributed
 from ebm.memory import Memory
 from ebm.method import Method
 from ebm.metrics import watching
-from ebm.training import checkpoint, film, randomness
+from ebm.training import checkpoint, film, randomness, ranks
 from ebm.training.batches import Batch, Batches
 from ebm.training.divergence import CURE, Divergence, why
-from ebm.training.fault import DiskFault, Fault
+from ebm.training.fault import DiskFault, Fault, reason
 from ebm.training.film import Film
 from ebm.training.fingerprint import fingerprint
 from ebm.training.history import METRIC, History
@@ -46,6 +47,7 @@ class Options:
     save_every: int = 500
     log_every: int = 50
     progress: bool = True
+    out: Path | None = None
 
 
 class Loop:
@@ -58,14 +60,14 @@ class Loop:
         fabric: Any,
         seed: int,
         run: Run | None,
+        state: dict[str, Any] | None,
+        history: History,
         options: Options,
         interruption: Interruption,
     ) -> None:
         self.method, self.batches, self.fabric, self.seed = method, batches, fabric, seed
         self.options, self.interruption = options, interruption
-        self.run = run if fabric.is_global_zero else None
-        self.state = run.state if run is not None else None
-        self.history = run.history(seed) if run is not None else History(seed=seed)
+        self.run, self.state, self.history = run, state, history
         if self.run is not None:
             self.run.start(self.history)
         self.optimizer: Any = None
@@ -114,6 +116,7 @@ class Loop:
                 f"{type(self.method).__name__} with neither. Unfreeze a parameter."
             )
         self.method.to(self.fabric.device)
+        ranks.align(self.method)
         self._restore(None)
         self._roll(range(passes + 1))
         before = float(self.history.total[-1]) if len(self.history) else math.inf
@@ -220,7 +223,7 @@ class Loop:
             with self.run.disk("a frame"):
                 self.film.record(step, last=step >= steps)
         bar.update()
-        stopping = self.interruption.received is not None
+        stopping = self._stopping(step)
         last = step >= steps
         saving = last or stopping or step % self.options.save_every == 0
         if saving or step % self.options.log_every == 0:
@@ -234,6 +237,15 @@ class Loop:
         if stopping:
             self.interruption.stop(self._next)
 
+    def _stopping(self, step: int) -> bool:
+        """Return whether a signal ends the run here; processes agree where they meet anyway."""
+        if distributed.world() > 1:
+            if self.optimizer is not None and step % self.options.log_every:
+                return False
+            received = ranks.heard(self.interruption.received, self.fabric.device)
+            self.interruption.received = received
+        return self.interruption.received is not None
+
     @contextmanager
     def _stopping_well(self) -> Iterator[None]:
         """Record and save what is done also when the data or a worker fail; say what is saved."""
@@ -243,6 +255,9 @@ class Loop:
         except Divergence:
             raise
         except Exception as error:
+            if distributed.world() > 1:
+                self._leave(error)
+                raise
             self._flush()
             fault = _fault(error)
             if fault is None:
@@ -258,16 +273,44 @@ class Loop:
                 self.interruption.stop(self._next)
             raise Fault(f"{fault} {self._next}") from (error.__cause__ or error)
         except BaseException:
-            self._flush()
+            if distributed.world() == 1:
+                self._flush()
             raise
+
+    def _leave(self, error: Exception) -> None:
+        """Say why this process leaves the others, which it must not call any more.
+
+        Raises:
+            Fault: Its data failed, or another process is gone.
+        """
+        self.pending.clear()
+        cause: BaseException = error
+        try:
+            self.interruption.raise_deaths()
+        except RuntimeError as death:
+            cause = death
+        if ranks.lost(cause):
+            raise Fault(
+                "every process must live to the end of the run, got a lost connection after step "
+                f"{self.method.step} ({reason(cause)[:200]}). The process that failed first says "
+                f"why, unless it was killed. {self._next}"
+            ) from error
+        fault = _fault(cause)
+        if fault is not None:
+            raise Fault(f"{fault} {self._next}") from (cause.__cause__ or cause)
 
     @property
     def _saved(self) -> str:
-        return self.run.saved if self.run is not None else "Pass out= to keep checkpoints."
+        if self.run is not None:
+            return self.run.saved
+        kept = f"What is saved is in {self.options.out}."
+        return kept if self.options.out else "Pass out= to keep checkpoints."
 
     @property
     def _next(self) -> str:
-        return self.run.next if self.run is not None else "Pass out= to keep checkpoints."
+        if self.run is not None:
+            return self.run.next
+        return f"{self._saved} Go on with resume=True." if self.options.out else self._saved
 
     def _flush(self) -> None:
         """Bring the pending values to the host in one transfer each, check and record them."""
