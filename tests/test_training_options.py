@@ -314,9 +314,9 @@ class TestBenchmarks:
     def test_the_bare_loop_is_the_same_training(self):
         task = fit_benchmark.TASKS[0]
         (ours, x), (plain, _) = task.build(), task.build()
-        x = x[: fit_benchmark.BATCH]  # one batch an epoch: the order of rows does not matter
+        x = x[: task.batch]  # one batch an epoch: the order of rows does not matter
         ebm.fit(ours, x, steps=5, batch_size=len(x), seed=0, progress=False)
-        fit_benchmark.bare_loop(plain, x, 5)
+        fit_benchmark.bare_loop(plain, x, len(x), 5)
         for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
 
