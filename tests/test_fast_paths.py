@@ -9,8 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from ebm import terms
 from ebm.terms import cosine as cosines
-from ebm.terms import covariance, cross_correlation, invariance, log_sum_exp, unit, variance
+from ebm.terms import (
+    covariance,
+    cross_correlation,
+    info_nce,
+    invariance,
+    log_sum_exp,
+    unit,
+    variance,
+)
 from ebm.terms import transformation_covariance as tico
 
 Formula = Callable[..., Tensor | tuple[Tensor, ...]]
@@ -199,3 +208,15 @@ def test_a_zero_row_has_torchs_gradient() -> None:
         z = x.clone().requires_grad_()
         (slope,) = torch.autograd.grad(formula(z).sum(), z)
         assert slope[0].tolist() == [1e12, 1e12]
+
+
+@pytest.mark.parametrize("n", [2, 40])
+def test_few_pairs_cost_what_many_do(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = drawn(2, (n, 7), 5)
+    for term in (terms.InfoNCE(), terms.InfoNCE.clip()):
+        plain = values_and_gradients(term, [x.double(), y.double()])
+        with monkeypatch.context() as patch:
+            patch.setattr(info_nce, "SMALL", 0)
+            tiled = values_and_gradients(term, [x.double(), y.double()])
+        for ours, reference in zip([*tiled[0], *tiled[1]], [*plain[0], *plain[1]], strict=True):
+            torch.testing.assert_close(ours, reference, rtol=1e-12, atol=1e-12)

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ebm import checks, distributed
 from ebm.energy import Energy
@@ -12,7 +13,7 @@ from ebm.terms import log_sum_exp
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
 from ebm.terms.symmetric import Symmetric
-from ebm.terms.unit import SMALLEST, unit
+from ebm.terms.unit import SMALLEST, unit, unit_plain
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -34,6 +35,9 @@ from ebm.traits import (
     Views,
     ViewSwap,
 )
+
+SMALL = 512
+"""Pairs up to which the plain formula is used."""
 
 
 class InfoNCE(Energy):
@@ -99,6 +103,8 @@ class InfoNCE(Energy):
         """
         checks.embeddings(x, y)
         largest = 1 / self.temperature
+        if negatives is None and _small(x):
+            return functional.cross_entropy(*_logits(x, y, largest), reduction="none")
         x, y = unit(x, largest), unit(y)
         positive = (x * y).sum(-1)
         if negatives is None:
@@ -118,6 +124,10 @@ class InfoNCE(Energy):
             return (self(x, y) + self(y, x)) / 2
         checks.embeddings(x, y)
         largest = 1 / self.temperature
+        if _small(x):
+            logits, own = _logits(x, y, largest)
+            of_x = functional.cross_entropy(logits, own, reduction="none")
+            return (of_x + functional.cross_entropy(logits.mT, own, reduction="none")) / 2
         x, y = unit(x, largest), unit(y)
         of_x, of_y = log_sum_exp.both(x, y, largest)
         return (of_x + of_y) / 2 - (x * y).sum(-1)
@@ -140,6 +150,17 @@ def highest(negatives: int, temperature: float) -> float:
         return 0.0
     top = 2 / temperature + math.log(negatives)
     return top + math.log1p(math.exp(-top))
+
+
+def _small(x: Tensor) -> bool:
+    """Return whether the plain formula is the fast one: one matrix, in one go."""
+    return len(x) <= SMALL and distributed.world() == 1
+
+
+def _logits(x: Tensor, y: Tensor, largest: float) -> tuple[Tensor, Tensor]:
+    """Return all products of the two views, and the place of each row's positive."""
+    logits = unit_plain(x, largest) @ unit_plain(y).mT
+    return logits, torch.arange(len(x), device=x.device)
 
 
 def _fitting(negatives: Tensor, x: Tensor) -> Tensor:

@@ -42,6 +42,8 @@ class Row:
     """The quantity that grows along rows of one name."""
     value: float | None
     """Its value."""
+    against: str | None = None
+    """The library that the time's goal speaks of, where it is not the best."""
 
     @property
     def best(self) -> str | None:
@@ -50,8 +52,9 @@ class Row:
 
     @property
     def time_ratio(self) -> float | None:
-        """Our time over the best peer's."""
-        return self.seconds / self.peer_seconds[self.best] if self.best else None
+        """Our time over the best peer's, or over that which the goal speaks of."""
+        peer = self.against if self.against in self.peer_seconds else self.best
+        return self.seconds / self.peer_seconds[peer] if peer else None
 
     @property
     def memory_ratio(self) -> float | None:
@@ -113,9 +116,9 @@ def print_table(rows: Sequence[Row]) -> None:
 
 
 def _print(row: Row) -> None:
-    best = "absent"
-    if row.best:
-        best = f"{row.best} {1e3 * row.peer_seconds[row.best]:.3f}"
+    best, peer = "absent", row.against if row.against in row.peer_seconds else row.best
+    if peer:
+        best = f"{peer} {1e3 * row.peer_seconds[peer]:.3f}"
     least = min(row.peer_megabytes.values(), default=None)
     limit = None if row.limit_seconds is None else 1e3 * row.limit_seconds
     print(
@@ -162,4 +165,5 @@ def _row(task: Task, device: torch.device, *, quick: bool) -> Row:
         limit_goal=None if quick else task.limit_goal,
         growing=growing,
         value=value,
+        against=task.against,
     )

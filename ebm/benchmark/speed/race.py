@@ -37,6 +37,8 @@ class Task:
     """Less work of the same memory, where the whole would take long to record."""
     time_goal: float | None = None
     """Most that our time over the best peer's should be."""
+    against: str | None = None
+    """The library that the goal speaks of, where it is not the best."""
     memory_goal: float | None = None
     limit_goal: float | None = None
     """Most that our time over the limit's should be."""
