@@ -21,6 +21,7 @@ from ebm.benchmark import simclr
 from ebm.training import Alarm, compiler, parameter_groups, warmup_cosine
 from ebm.training.batches import Batches
 from ebm.training.history import History
+from ebm.training.monitor import Monitor
 
 X = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
 QUIET = {"progress": False, "seed": 7, "batch_size": 10}
@@ -292,6 +293,19 @@ class TestMonitors:
         ) as said:
             ebm.fit(Collapses(), X, steps=300, save_every=100, optimizer=optimizer, **QUIET)
         assert len(said) == 1
+
+    def test_a_start_near_collapse_that_is_left_is_not_called_a_collapse(self):
+        method = methods.VICReg(nn.Linear(2, 16))
+        monitor = Monitor(method)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for scale in (0.001, 0.01, 0.02):
+                nn.init.ones_(method.encoder.bias)
+                nn.init.normal_(method.encoder.weight, std=scale)
+                monitor.look((X,))
+        with pytest.warns(Alarm, match="has collapsed"):
+            nn.init.normal_(method.encoder.weight, std=0.001)
+            monitor.look((X,))
 
     def test_a_term_that_runs_away_is_said_in_words_once(self):
         class RunsAway(Fit):

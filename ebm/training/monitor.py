@@ -23,6 +23,7 @@ class Monitor:
         self.method = method
         self._said: set[str] = set()
         self._start: dict[str, float] = {}
+        self._spread: float | None = None
 
     def watch(self, history: History, since: int) -> None:
         """Look at the terms since index `since` beside their size when each was first seen."""
@@ -40,7 +41,11 @@ class Monitor:
                 )
 
     def look(self, batch: tuple[Tensor, ...]) -> None:
-        """Look at the embeddings of a batch."""
+        """Look at the embeddings of a batch.
+
+        Many networks start near collapse and leave it. So it is said where a second look
+        finds them there still, spread no wider than at the first.
+        """
         embed: Any = getattr(self.method, "embed", None)
         if embed is None or "collapse" in self._said or len(batch[0]) < 2:
             return
@@ -50,7 +55,8 @@ class Monitor:
             z = embed(batch[0][:ROWS])
         if isinstance(z, Tensor) and z.ndim == 2:
             found = collapse(None, z.float())
-            if found.complete:
+            before, self._spread = self._spread, found.deviation if found.complete else None
+            if before is not None and found.complete and found.deviation <= before:
                 self._say(
                     "collapse",
                     f"{found} This was seen at step {self.method.step}; see "
