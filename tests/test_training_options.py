@@ -303,8 +303,8 @@ class TestMonitors:
                 nn.init.ones_(method.encoder.bias)
                 nn.init.normal_(method.encoder.weight, std=scale)
                 monitor.look((X,))
+        nn.init.normal_(method.encoder.weight, std=0.001)
         with pytest.warns(Alarm, match="has collapsed"):
-            nn.init.normal_(method.encoder.weight, std=0.001)
             monitor.look((X,))
 
     def test_a_term_that_runs_away_is_said_in_words_once(self):
