@@ -21,13 +21,13 @@ def tasks(peers: Peers, device: torch.device, *, quick: bool = False) -> Iterato
             theirs["lightly"] = work
         if work := _kornia(peers, x):
             theirs["kornia"] = work
-        work: Work = lambda recipe=recipe, x=x: recipe(x)  # noqa: E731
+        ours: Work = lambda recipe=recipe, x=x: recipe(x)  # noqa: E731
         size = f"{count} pictures of {side} x {side}"
-        yield Task("views", "SimCLR, with blur", size, work, theirs, time_goal=1.0, seconds=4)
+        yield Task("views", "SimCLR, with blur", size, ours, theirs, time_goal=1.0, seconds=4)
         if side == 32 and "lightly" in theirs:
             pictures_first = {"lightly": theirs["lightly"]}
             yield Task(
-                "views", "SimCLR, with blur, one by one", size, work, pictures_first,
+                "views", "SimCLR, with blur, one by one", size, ours, pictures_first,
                 time_goal=0.1, seconds=2,
             )  # fmt: skip
 
