@@ -34,6 +34,7 @@ from torch import Tensor
 import methods
 import toy_data
 from ebm import checks, energies, evaluation
+from ebm.memory import Replay
 from ebm.method import Method
 from ebm.training import Divergence, fit
 
@@ -237,7 +238,9 @@ def _points(name: str, steps: int) -> Problem:
     contenders: dict[str, Callable[[Any], Method]] = {
         ORACLE: oracle,
         "ContrastiveDivergence": methods.ContrastiveDivergence.example,
-        "PersistentContrastiveDivergence": methods.PersistentContrastiveDivergence.example,
+        "PersistentContrastiveDivergence": lambda x: methods.PersistentContrastiveDivergence(
+            energies.MLP(2), replay=Replay(400, restart=0.1)
+        ),
         "NoiseContrastiveEstimation": methods.NoiseContrastiveEstimation.example,
         "RankingNoiseContrastiveEstimation": methods.RankingNoiseContrastiveEstimation.example,
         "ConditionalNoiseContrastiveEstimation": (
@@ -375,7 +378,8 @@ def _train(
     evaluations = round(_evaluations(method, data, batch_size))
     start = time.process_time()
     try:
-        for share, rate in ((0.75, problem.rate), (0.25, problem.rate / 10)):
+        top = problem.rate * _haste(method)
+        for share, rate in ((0.75, top), (0.25, top / 10)):
             optimizer = torch.optim.Adam(method.parameters(), lr=rate, betas=_betas(method))
             fit(
                 method,
@@ -393,8 +397,15 @@ def _train(
 
 
 def _betas(method: Method) -> tuple[float, float]:
-    # Two players undo each other's momentum.
+    # Two players undo each other's momentum, and chains lag behind an energy that has much.
+    if isinstance(method, methods.PersistentContrastiveDivergence):
+        return (0.5, 0.999)
     return (0.0, 0.9) if isinstance(method, methods.Adversarial) else (0.9, 0.999)
+
+
+def _haste(method: Method) -> float:
+    # With less momentum persistent chains bear a larger rate, and need it in so few steps.
+    return 2.0 if isinstance(method, methods.PersistentContrastiveDivergence) else 1.0
 
 
 def _batch_size(method: Method, data: Any, evaluations: int) -> int:
