@@ -212,6 +212,8 @@ def test_transfer_measures_each_start_at_each_share(monkeypatch, capsys):
     transfer.print_table(rows)
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].split() == ["from", "scratch", *["|", "50.0", "50.0"] * 3, "2"]
+    transfer.print_table(rows[:5])  # of a run that was stopped
+    assert capsys.readouterr().out.splitlines()[3].split()[-4:] == ["|", "-", "-", "1"]
     with pytest.raises(ValueError, match=r"preset must be one of .*large.*, got 'huge'"):
         next(transfer.run(preset="huge"))
 

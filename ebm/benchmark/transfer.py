@@ -95,6 +95,9 @@ def print_table(rows: Sequence[Row]) -> None:
         line = f"{start:14}"
         for share in shares:
             own = [row for row in rows if (row.start, row.share) == (start, share)]
+            if not own:  # a run that was stopped
+                line += f" | {'-':>9} {'-':>11}"
+                continue
             probe, tuned = mean(row.probe for row in own), mean(row.fine_tuned for row in own)
             line += f" | {100 * probe:9.1f} {100 * tuned:11.1f}"
         print(f"{line} {len({row.seed for row in rows if row.start == start}):7}")
