@@ -17,3 +17,6 @@ PLANE = (
     ((0.7, -0.5), (-0.1, 0.6), (0.4, -0.9), (-0.8, 0.1), (0.2, 0.9)),
 )
 """Two views of five examples in two dimensions: their covariances are regular."""
+
+AGREED = (((1.0, -1.0),) * 4,) * 2
+"""Two views of four examples whose scores all prefer the same prototype: none leaves it alone."""

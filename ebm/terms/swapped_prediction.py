@@ -10,7 +10,7 @@ from torch.nn import functional
 from ebm import checks
 from ebm.energy import Energy
 from ebm.shapes import Energies, Matrix
-from ebm.terms.counterexample import PAIR
+from ebm.terms.counterexample import AGREED, PAIR
 from ebm.terms.precision import full_precision
 from ebm.terms.sinkhorn import sinkhorn
 from ebm.traits import (
@@ -60,7 +60,7 @@ class SwappedPrediction(Energy):
         DimensionPermutation(),
         LowerBound(0.0),
         UndecidedValue(lambda n, d: math.log(d)),
-        PreventsCollapse(),
+        Not(PreventsCollapse(), AGREED),
         StopGradient(),
         Not(Rotation(), PAIR),
         Not(PerViewRotation(), PAIR),

@@ -203,12 +203,12 @@ def prevents_collapse(subject: Subject, case: Case, claim: Any) -> None:
     views = [view[:1].expand(n, -1).clone() for view in collapsed(case)]
     size = 0.05 * float(views[0][0].norm()) / case.d**0.5
     generator = case.generator()
-    noise = torch.randn(n, case.d, generator=generator, dtype=torch.float64)
+    noise = _centered(n, case.d, generator)
     spread = [view + size * noise for view in views]
     before = float(subject.loss(case.replaced(views)).detach())
     after = float(subject.loss(case.replaced(spread)).detach())
     if len(views) == 3:
-        apart = torch.randn(n, case.d, generator=generator, dtype=torch.float64)
+        apart = _centered(n, case.d, generator)
         third = [*spread[:2], views[2] + size * apart]
         after = min(after, float(subject.loss(case.replaced(third)).detach()))
     if not (before == before and after == after):
@@ -220,6 +220,12 @@ def prevents_collapse(subject: Subject, case: Case, claim: Any) -> None:
             "nothing drives the embeddings apart."
         )
         raise Violation(message, after - before, -allowed, case.replaced(spread))
+
+
+def _centered(n: int, d: int, generator: torch.Generator) -> Tensor:
+    """Return noise around zero: a batch that it spreads keeps its mean, and only that counts."""
+    noise = torch.randn(n, d, generator=generator, dtype=torch.float64)
+    return noise - noise.mean(0)
 
 
 def collapsed(case: Case) -> list[Tensor]:
