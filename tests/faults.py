@@ -39,7 +39,7 @@ OTHERS = {
     "SIGTERM": (143, "Stopped by SIGTERM"),
     "data raise": (1, "data must yield every batch, got OSError"),
     "NaN batch": (1, "The batch holds NaN or infinity in 1 of 10 rows|center was not finite"),
-    "worker died": (1, "data must yield every batch"),
+    "worker died": (1, "data must yield every batch, got .*DataLoader worker"),
 }
 """Faults that a run answers: its exit status and what it must say."""
 

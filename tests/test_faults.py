@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import faults
@@ -244,6 +245,22 @@ class TestData:
         finally:
             signal.signal(signal.SIGCHLD, before)
         assert checkpoint.read(tmp_path)["step"] == 5
+
+    @posix
+    def test_a_broken_connection_waits_for_the_death_that_broke_it(self):
+        def of_torch(number, frame):
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+
+        def torn(x):
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGCHLD)).start()
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+        before = signal.signal(signal.SIGCHLD, of_torch)
+        try:
+            with pytest.raises(ebm.Fault, match=r"got a worker that died \(DataLoader worker"):
+                ebm.fit(Fit(), DataLoader(Rows(torn, 5), 10), steps=9, **QUIET)
+        finally:
+            signal.signal(signal.SIGCHLD, before)
 
     def test_a_mistake_in_the_method_keeps_its_kind_and_says_what_is_saved(self, tmp_path):
         class Mistaken(Fit):

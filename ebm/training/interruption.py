@@ -4,6 +4,7 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -58,8 +59,11 @@ class Interruption:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def raise_deaths(self) -> None:
-        """Raise what torch has to say about a worker that died."""
+    def raise_deaths(self, within: float = 0.0) -> None:
+        """Raise what torch has to say about a worker that died, or dies within so many seconds."""
+        end = time.monotonic() + within
+        while self._of_torch is not None and not self._child_died and time.monotonic() < end:
+            time.sleep(0.01)
         if self._child_died:
             self._child_died = False
             self._of_torch(CHILD, None)

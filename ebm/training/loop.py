@@ -265,7 +265,7 @@ class Loop:
                     error.add_note(self._saved)
                 raise
             try:
-                self.interruption.raise_deaths()
+                self.interruption.raise_deaths(within=2.0 if _broken(error) else 0.0)
             except RuntimeError as death:  # it comes as a broken connection first
                 error, fault = death, _fault(death)
             self._save()
@@ -461,6 +461,11 @@ def _fault(error: BaseException) -> str | None:
         said = " ".join(str(error).split())
         return f"data must yield every batch, got a worker that died ({said}). Mend the data."
     return None
+
+
+def _broken(error: BaseException) -> bool:
+    """Return whether a loader lost the connection to a worker, whose death is heard later."""
+    return isinstance(error.__cause__ or error, ConnectionError | EOFError)
 
 
 def _check_signature(method: Method, batch: Batch) -> None:
