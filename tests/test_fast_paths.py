@@ -17,6 +17,7 @@ from ebm.terms import (
     info_nce,
     invariance,
     log_sum_exp,
+    nt_xent,
     unit,
     variance,
 )
@@ -213,10 +214,11 @@ def test_a_zero_row_has_torchs_gradient() -> None:
 @pytest.mark.parametrize("n", [2, 40])
 def test_few_pairs_cost_what_many_do(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = drawn(2, (n, 7), 5)
-    for term in (terms.InfoNCE(), terms.InfoNCE.clip()):
+    for term in (terms.InfoNCE(), terms.InfoNCE.clip(), terms.NTXent()):
         plain = values_and_gradients(term, [x.double(), y.double()])
         with monkeypatch.context() as patch:
             patch.setattr(info_nce, "SMALL", 0)
+            patch.setattr(nt_xent, "SMALL", 0)
             tiled = values_and_gradients(term, [x.double(), y.double()])
         for ours, reference in zip([*tiled[0], *tiled[1]], [*plain[0], *plain[1]], strict=True):
             torch.testing.assert_close(ours, reference, rtol=1e-12, atol=1e-12)

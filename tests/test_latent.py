@@ -1,6 +1,8 @@
 """Latent energies: free energies, rules of inference and their laws."""
 
 import math
+import sys
+from functools import partial
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 import ebm
 from ebm import latent
-from ebm.latent import clusters
+from ebm.latent import clusters, coordinate_loops
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -437,10 +439,12 @@ class TestSparseCode:
         assert (found.energy - energy(x, z) <= gap.clamp(min=found.gap) + 1e-12).all()
         assert (energy(x, z) - found.energy <= gap.clamp(min=found.gap) + 1e-12).all()
 
+    @pytest.mark.parametrize("compile", [True, False])
     @pytest.mark.parametrize("tolerance", [1e-4, 1e-12])
-    def test_coordinate_descent_reaches_the_same_minimum(self, problem, tolerance):
+    def test_coordinate_descent_reaches_the_same_minimum(self, problem, tolerance, compile):
         energy, x = problem
-        found = latent.CoordinateDescent(tolerance=tolerance).solve(energy, x)
+        rule = partial(latent.CoordinateDescent, compile=compile)
+        found = rule(tolerance=tolerance).solve(energy, x)
         assert bool(found.converged.all())
         assert (found.gap <= tolerance * x.square().sum(1)).all()
         best = self._best(energy, x)
@@ -450,11 +454,41 @@ class TestSparseCode:
         start = torch.randn(12, len(energy.atoms), dtype=torch.float64)
         before = energy(x, start)
         for rounds in (1, 2, 5):
-            rule = latent.CoordinateDescent(rounds=rounds, first=1, again=1, tolerance=0.0)
-            after = rule.solve(energy, x, start).energy
+            few = rule(rounds=rounds, first=1, again=1, tolerance=0.0)
+            after = few.solve(energy, x, start).energy
             assert (after <= before + 8 * EPS * before.max()).all()
-        alone = latent.CoordinateDescent(tolerance=tolerance).solve(energy, x[4:5])
+        alone = rule(tolerance=tolerance).solve(energy, x[4:5])
         torch.testing.assert_close(alone.z, found.z[4:5], atol=1e-6, rtol=1e-6)
+
+    def test_compiled_loops_alone_close_the_gap_and_stand_on_the_right_support(self, problem):
+        energy, x = problem
+        start = energy.start(x)
+        atoms, weight = energy.atoms.detach(), energy.sparsity_weight
+        z = coordinate_loops.solve(x, atoms, weight, 1e-13, 10_000, 30, start)
+        assert (energy.gap(x, z) <= 2e-13 * x.square().sum(1)).all()
+        assert not start.any()
+        # The conditions of Karush, Kuhn and Tucker.
+        down = (x - z @ atoms) @ atoms.T
+        assert (down.abs() <= weight * (1 + 1e-5)).all()
+        torch.testing.assert_close(down[z != 0], weight * z[z != 0].sign(), atol=1e-5, rtol=0)
+
+    def test_compiled_loops_start_anywhere_and_leave_zero_atoms_at_zero(self):
+        atoms = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.6, 0.8]])
+        energy = latent.SparseCode(atoms)
+        x, start = torch.tensor([[2.0, 1.0], [0.0, 0.0]]), torch.ones(2, 3)
+        z = coordinate_loops.solve(x, atoms, 0.1, 1e-6, 100, 10, start)
+        assert (z[:, 1] == 0).all()
+        assert (z[1] == 0).all()
+        assert (energy.gap(x, z) <= 1e-5).all()
+
+    def test_without_numba_blocks_are_swept_and_it_is_said(self, problem, monkeypatch):
+        monkeypatch.setitem(sys.modules, "ebm.latent.coordinate_loops", None)
+        monkeypatch.delattr("ebm.latent.coordinate_loops", raising=False)
+        energy, x = problem
+        with pytest.warns(UserWarning, match="compile must have numba to compile with"):
+            found = latent.CoordinateDescent(compile=True).solve(energy, x)
+        assert bool(found.converged.all())
+        assert torch.equal(latent.CoordinateDescent()(energy, x), found.z)
 
     def test_coordinate_descent_wants_a_sparse_code(self, problem):
         with pytest.raises(TypeError, match="energy must offer atoms"):

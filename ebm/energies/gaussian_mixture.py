@@ -61,11 +61,14 @@ class GaussianMixture(Target):
 
     def forward(self, x: Configurations) -> Energies:
         """Return minus the log density of each point."""
-        centered = self.points(x)[:, None] - self.means.to(x.dtype)
-        white = torch.einsum("kij,bkj->bki", self.whitenings.to(x.dtype), centered)
+        # White coordinates of all components by one product, about the mean: (k, dim, batch).
+        points = (self.points(x) - self.mean.to(x.dtype)).mT
+        whitenings, means = self.whitenings.to(x.dtype), (self.means - self.mean).to(x.dtype)
+        white = (whitenings.flatten(0, 1) @ points).unflatten(0, whitenings.shape[:2])
+        white = white - whitenings @ means[:, :, None]
         constant = self.log_determinants / 2 + self.dim / 2 * math.log(2 * math.pi)
-        logits = (self.log_weights - constant).to(x.dtype) - white.square().sum(-1) / 2
-        return -torch.logsumexp(logits, dim=-1)
+        logits = (self.log_weights - constant).to(x.dtype)[:, None] - white.square().sum(1) / 2
+        return -torch.logsumexp(logits, dim=0)
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Return exact, independent samples, (count, dim)."""

@@ -21,6 +21,7 @@ BLOCK = 32
 Batches = Iterable[tuple[Tensor, ...]]
 
 
+@torch.no_grad()
 def nearest(x: Points, centers: Matrix) -> Labels:
     """Return the index of the nearest center of each row, the first one among equals."""
     find = _finder(centers)
@@ -46,12 +47,14 @@ def lloyd(batches: Batches, centers: Matrix) -> tuple[Matrix, Scalar]:
     counts, error = shifts.new_zeros(len(centers)), shifts.new_zeros(())
     # Part by part: what is computed for a row does not leave the cache.
     find = _finder(centers)
+    buffer = centers.new_empty(ROWS, centers.shape[1])
     for rows in (part for whole in _rows(batches) for part in whole.split(ROWS)):
         labels = find(rows)
-        offsets = rows - centers.index_select(0, labels)
+        offsets = torch.index_select(centers, 0, labels, out=buffer[: len(rows)])
+        torch.sub(rows, offsets, out=offsets)
         shifts += torch.zeros_like(centers).index_add_(0, labels, offsets)
         counts += torch.bincount(labels, minlength=len(centers))
-        error += offsets.square().sum(1).sum(dtype=dtype)
+        error += offsets.mul_(offsets).sum(1).sum(dtype=dtype)
     shifts, counts, error = (distributed.total(value) for value in (shifts, counts, error))
     distance = error / counts.sum()
     empty = (counts == 0).nonzero().flatten()
@@ -95,7 +98,7 @@ def plus_plus(batches: Batches, clusters: int) -> Matrix:
 
 
 def _finder(centers: Matrix) -> Callable[[Points], Labels]:
-    """Return the function that finds the nearest center of each row."""
+    """Return the function that finds the nearest center of each of at most `ROWS` rows."""
     # |x - c|^2 / 2 up to |x|^2 / 2; shifted, so that far from the origin no digits cancel.
     shift = centers.mean(0)
     table = centers - shift
@@ -105,8 +108,15 @@ def _finder(centers: Matrix) -> Callable[[Points], Labels]:
     # Centers at an infinite distance fill the last block.
     more = -len(centers) % BLOCK
     half = torch.nn.functional.pad(half, (0, more), value=math.inf)
-    table = torch.nn.functional.pad(table, (0, 0, 0, more))
-    return lambda rows: _first_least(torch.addmm(half, rows - shift, table.T, alpha=-1))
+    table = torch.nn.functional.pad(table, (0, 0, 0, more)).T
+    shifted, values = centers.new_empty(ROWS, len(shift)), centers.new_empty(ROWS, len(half))
+
+    def find(rows: Points) -> Labels:
+        count = len(rows)
+        near = torch.sub(rows, shift, out=shifted[:count])
+        return _first_least(torch.addmm(half, near, table, alpha=-1, out=values[:count]))
+
+    return find
 
 
 def _first_least(values: Tensor) -> Labels:

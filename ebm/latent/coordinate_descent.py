@@ -1,11 +1,14 @@
-"""Block coordinate descent for sparse codes, finished exactly on the support.
+"""Coordinate descent for sparse codes.
 
-Atoms are dealt into blocks so that similar ones fall apart: the curvature of a block is then
-a fraction of the whole dictionary's, and so much longer are its proximal steps. Once few
+One coordinate at a time, in compiled loops, where numba is installed and the data are on a
+processor. Elsewhere block by block, finished exactly on the support. Atoms
+are dealt into blocks so that similar ones fall apart: the curvature of a block is then a
+fraction of the whole dictionary's, and so much longer are its proximal steps. Once few
 entries are left, the minimum over a support is a small linear system for each example, which
 takes the code to the bottom at once when the support is right. Nothing raises the energy.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +26,11 @@ GROUPS = 4
 
 @dataclass(frozen=True, eq=False)
 class CoordinateDescent(Inference):
-    """Sweeps over blocks of atoms until the duality gap closes.
+    """Sweeps over the atoms until the duality gap closes.
 
-    The energy is a `SparseCode`, or offers its `atoms`, `sparsity_weight` and `gap`.
+    The energy is a `SparseCode`, or offers its `atoms`, `sparsity_weight` and `gap`. On a
+    processor numba's compiled loops are several times faster than blocks: `pip install
+    ebm-framework[fast]`. They compile once, for seconds, and are remembered on the disk.
 
     Args:
         rounds: The most rounds; each is a few sweeps and a step to the support's minimum.
@@ -34,10 +39,14 @@ class CoordinateDescent(Inference):
         block: Atoms in a block.
         tolerance: Gap, in units of |x|^2, at which an example has converged.
         start: Rule that finds where iterations begin; zeros if None.
+        compile: Whether compiled loops go first, and blocks close what they left; None for
+            wherever numba is.
 
-    Reference: Tseng & Yun, "A coordinate gradient descent method for nonsmooth separable
-    minimization", Mathematical Programming 117, 2009; Lee, Battle, Raina & Ng, "Efficient
-    sparse coding algorithms", NIPS 2006 (the exact step on the support).
+    Reference: Friedman, Hastie & Tibshirani, "Regularization paths for generalized linear
+    models via coordinate descent", Journal of Statistical Software 33(1), 2010; Tseng & Yun,
+    "A coordinate gradient descent method for nonsmooth separable minimization", Mathematical
+    Programming 117, 2009 (blocks); Lee, Battle, Raina & Ng, "Efficient sparse coding
+    algorithms", NIPS 2006 (the exact step on the support).
     """
 
     rounds: int = 100
@@ -46,6 +55,7 @@ class CoordinateDescent(Inference):
     block: int = 16
     tolerance: float = 1e-4
     start: Inference | None = None
+    compile: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("rounds", "first", "again", "block"):
@@ -68,15 +78,33 @@ class CoordinateDescent(Inference):
         chunk = CACHE_BYTES if z.device.type == "cpu" else DEVICE_BYTES
         count = max(1, chunk // max(1, z[:1].nbytes))
         with torch.no_grad():
-            problem = _Problem(energy.atoms.detach(), float(energy.sparsity_weight), self.block)
-            z = torch.cat(
-                [
-                    self._solve(energy, problem, *rows)
-                    for rows in zip(x.split(count), z.split(count), strict=True)
-                ]
-            )
+            z = self._loops(energy, x, z)
+            left = (energy.gap(x, z) > self.tolerance * x.square().sum(1)).nonzero()[:, 0]
+            if len(left):
+                weight = float(energy.sparsity_weight)
+                problem = _Problem(energy.atoms.detach(), weight, self.block)
+                for rows in left.split(count):
+                    z[rows] = self._solve(energy, problem, x[rows], z[rows])
             values, gap = energy(x, z), energy.gap(x, z)
         return Inferred(z, values, gap <= self.tolerance * x.square().sum(1), gap)
+
+    def _loops(self, energy: Any, x: Tensor, z: Tensor) -> Tensor:
+        """Return a copy of the codes, where compiled loops left them."""
+        if self.compile is False or z.device.type != "cpu":
+            return z.clone()
+        try:
+            from ebm.latent import coordinate_loops
+        except ImportError:
+            if self.compile:
+                warnings.warn(
+                    "compile must have numba to compile with, got none; blocks are swept "
+                    "instead. pip install ebm-framework[fast]",
+                    stacklevel=4,
+                )
+            return z.clone()
+        # Ten of their rounds cost less than one of blocks.
+        weight, most = float(energy.sparsity_weight), (10 * self.rounds, self.first)
+        return coordinate_loops.solve(x, energy.atoms.detach(), weight, self.tolerance, *most, z)
 
     def _solve(self, energy: Any, problem: "_Problem", x: Tensor, z: Tensor) -> Tensor:
         found, rows, size = z.clone(), torch.arange(len(x), device=x.device), x.square().sum(1)

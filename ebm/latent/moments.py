@@ -8,6 +8,9 @@ from torch import Tensor
 from ebm import distributed
 from ebm.shapes import Matrix
 
+ROWS = 2048
+"""Rows of which a product is taken at once."""
+
 
 def wide(x: Tensor) -> torch.dtype:
     """Return the dtype of sums over many rows: double where the device has it."""
@@ -17,23 +20,23 @@ def wide(x: Tensor) -> torch.dtype:
 def moments(batches: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, Matrix]:
     """Return the mean, (dim,), and the covariance divided by the number of rows, (dim, dim).
 
-    Both are taken in double precision, about a row near the data, so that no digits cancel.
+    Both are taken in double precision, about the mean of the first rows: no digits cancel.
     """
     origin: Tensor | None = None
     total = square = count = torch.zeros(())
     for x, *_ in batches:
         rows = x.flatten(1)
         if origin is None:
-            dtype = wide(rows)
-            shared = torch.stack(
-                [rows.sum(0, dtype=dtype), rows.new_full(rows[0].shape, len(rows), dtype=dtype)]
-            )
+            some = rows[:ROWS].to(wide(rows))
+            shared = torch.stack([some.sum(0), torch.full_like(some[0], len(some))])
             shared = distributed.total(shared)
             origin = shared[0] / shared[1]
             total, square = torch.zeros_like(origin), origin.new_zeros(len(origin), len(origin))
             count = origin.new_zeros(())
-        rows = rows.to(origin.dtype) - origin
-        total, square, count = total + rows.sum(0), square + rows.T @ rows, count + len(rows)
+        for part in rows.split(ROWS):  # in double precision they do not leave the cache
+            part = part.to(origin.dtype) - origin
+            total, square = total + part.sum(0), square.addmm_(part.T, part)
+        count = count + len(rows)
     total, square, count = (distributed.total(value) for value in (total, square, count))
     shift = total / count
     center = shift if origin is None else origin + shift

@@ -22,7 +22,7 @@ Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
 KEPT = 16
 """Compiled energies that are remembered."""
 
-CACHE_BYTES = 2**19
+CACHE_BYTES = 2**22
 """What a layer of a network should take of a processor's cache."""
 
 
@@ -40,7 +40,7 @@ def evaluate(energy: Energy | Callable[..., Tensor], x: Tensor) -> tuple[Tensor,
     rows = _rows(energy, x)
     if len(x) <= rows:
         return function(x)
-    parts = [function(part) for part in x.split(rows)]
+    parts = [function(part) for part in x.tensor_split(-(-len(x) // rows))]
     return torch.cat([values for values, _ in parts]), torch.cat([score for _, score in parts])
 
 

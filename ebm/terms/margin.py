@@ -25,6 +25,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ebm import checks
 from ebm.energy import Energy
@@ -48,7 +49,8 @@ class MarginLoss(Energy):
 
     Args:
         function: From the right answer's energy, (batch,), and the lowest wrong one, (batch,),
-            or, where `needs_all`, the energies of all answers, (batch, answers).
+            or, where `needs_all`, from the index of the right answer, (batch,), and the energies
+            of all answers, (batch, answers).
         label: Its name in logs and plots.
         needs_all: Whether the function takes the energies of all answers.
         shift_invariant: Whether one constant added to all energies leaves it unchanged.
@@ -101,9 +103,9 @@ class MarginLoss(Energy):
                 f"{tuple(energies.shape)}. Evaluate the energy of each answer and stack them "
                 "along dim 1."
             )
-        own = energies.gather(1, right[:, None]).squeeze(1)
         if self.needs_all:
-            return self.function(own, energies)
+            return self.function(right, energies)
+        own = energies.gather(1, right[:, None]).squeeze(1)
         others = energies.scatter(1, right[:, None], math.inf)
         return self.function(own, others.amin(1))
 
@@ -236,7 +238,11 @@ def _square_exponential(weight: float, right: Tensor, wrong: Tensor) -> Tensor:
 
 
 def _likelihood(temperature: float, right: Tensor, energies: Tensor) -> Tensor:
-    return right + temperature * torch.logsumexp(-energies / temperature, 1)
+    """Return E + T log sum exp(-E(y) / T), the cross-entropy of the logits -E / T."""
+    if temperature == 1:
+        return functional.cross_entropy(-energies, right, reduction="none")
+    logits = energies / -temperature
+    return temperature * functional.cross_entropy(logits, right, reduction="none")
 
 
 def _empirical_error(temperature: float, right: Tensor, energies: Tensor) -> Tensor:

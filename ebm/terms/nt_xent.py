@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ebm import checks, distributed
 from ebm.energy import Energy
@@ -12,7 +13,7 @@ from ebm.terms import log_sum_exp
 from ebm.terms.counterexample import PAIR
 from ebm.terms.info_nce import highest, lowest
 from ebm.terms.precision import full_precision
-from ebm.terms.unit import unit
+from ebm.terms.unit import unit, unit_plain
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -34,6 +35,9 @@ from ebm.traits import (
     Views,
     ViewSwap,
 )
+
+SMALL = 64
+"""Pairs up to which the plain formula is used."""
 
 
 class NTXent(Energy):
@@ -96,6 +100,8 @@ class NTXent(Energy):
         """
         checks.embeddings(x, y)
         n, largest = len(x), 1 / self.temperature
+        if n <= SMALL and distributed.world() == 1:
+            return _small(torch.cat([x, y]), largest)
         z = unit(torch.cat([x, y]), largest**0.5)
         x, y = z[:n], z[n:]
         positive = (x * y).sum(-1)
@@ -111,3 +117,12 @@ class NTXent(Energy):
     def extra_repr(self) -> str:
         """Return the temperature."""
         return f"temperature={self.temperature:g}"
+
+
+def _small(z: Tensor, largest: float) -> Energies:
+    """Return the loss of each pair by the cross-entropy of the whole matrix."""
+    z = unit_plain(z)
+    logits = (z * largest) @ z.mT
+    partners = torch.arange(len(z), device=z.device).roll(len(z) // 2)
+    losses = functional.cross_entropy(logits.fill_diagonal_(-math.inf), partners, reduction="none")
+    return losses.view(2, -1).mean(0)

@@ -20,7 +20,8 @@ def unit(x: Tensor, length: float = 1.0) -> Embeddings:
 
 def unit_plain(x: Tensor, length: float = 1.0) -> Embeddings:
     """Return `unit` by the plain formula."""
-    return length * functional.normalize(x, dim=-1)
+    z = functional.normalize(x, dim=-1)
+    return z if length == 1 else length * z
 
 
 class _Unit(torch.autograd.Function):
