@@ -18,6 +18,7 @@ from ebm.terms import (
     invariance,
     log_sum_exp,
     nt_xent,
+    one_matrix,
     unit,
     variance,
 )
@@ -127,6 +128,14 @@ PATHS = {
         of_sphere(lambda x, y: log_sum_exp.both(x, y, 9.0)),
         of_sphere(log_sum_exp.both_plain), 2, largest,
     ),
+    "one matrix": Path(
+        lambda x, y: one_matrix.contrast(x, y, 9.0),
+        lambda x, y: one_matrix.contrast_plain(x, y, 9.0), 2, largest,
+    ),
+    "one matrix, both ways": Path(
+        lambda x, y: one_matrix.contrast(x, y, 9.0, both=True),
+        lambda x, y: one_matrix.contrast_plain(x, y, 9.0, both=True), 2, largest,
+    ),
     "gram": Path(
         of_sphere(lambda z: log_sum_exp.gram(z, 9.0)),
         of_sphere(log_sum_exp.gram_plain), 1, largest,
@@ -209,6 +218,12 @@ def test_a_zero_row_has_torchs_gradient() -> None:
         z = x.clone().requires_grad_()
         (slope,) = torch.autograd.grad(formula(z).sum(), z)
         assert slope[0].tolist() == [1e12, 1e12]
+    y = torch.tensor([[1.0, 2.0], [2.0, 1.0]], dtype=torch.float64)
+    slopes = []
+    for formula in (one_matrix.contrast, one_matrix.contrast_plain):
+        z = x.clone().requires_grad_()
+        slopes += torch.autograd.grad(formula(z, y, 1.0).sum(), z)
+    torch.testing.assert_close(*slopes)
 
 
 @pytest.mark.parametrize("n", [2, 40])

@@ -4,16 +4,15 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ebm import checks, distributed
 from ebm.energy import Energy
 from ebm.shapes import Energies
-from ebm.terms import log_sum_exp
+from ebm.terms import log_sum_exp, one_matrix
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
 from ebm.terms.symmetric import Symmetric
-from ebm.terms.unit import SMALLEST, unit, unit_plain
+from ebm.terms.unit import SMALLEST, unit
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -37,7 +36,7 @@ from ebm.traits import (
 )
 
 SMALL = 512
-"""Pairs up to which the plain formula is used."""
+"""Pairs up to which all products are taken at once."""
 
 
 class InfoNCE(Energy):
@@ -104,7 +103,7 @@ class InfoNCE(Energy):
         checks.embeddings(x, y)
         largest = 1 / self.temperature
         if negatives is None and _small(x):
-            return functional.cross_entropy(*_logits(x, y, largest), reduction="none")
+            return one_matrix.contrast(x, y, largest)
         x, y = unit(x, largest), unit(y)
         positive = (x * y).sum(-1)
         if negatives is None:
@@ -125,9 +124,7 @@ class InfoNCE(Energy):
         checks.embeddings(x, y)
         largest = 1 / self.temperature
         if _small(x):
-            logits, own = _logits(x, y, largest)
-            of_x = functional.cross_entropy(logits, own, reduction="none")
-            return (of_x + functional.cross_entropy(logits.mT, own, reduction="none")) / 2
+            return one_matrix.contrast(x, y, largest, both=True)
         x, y = unit(x, largest), unit(y)
         of_x, of_y = log_sum_exp.both(x, y, largest)
         return (of_x + of_y) / 2 - (x * y).sum(-1)
@@ -153,14 +150,8 @@ def highest(negatives: int, temperature: float) -> float:
 
 
 def _small(x: Tensor) -> bool:
-    """Return whether the plain formula is the fast one: one matrix, in one go."""
+    """Return whether all products fit into one small matrix."""
     return len(x) <= SMALL and distributed.world() == 1
-
-
-def _logits(x: Tensor, y: Tensor, largest: float) -> tuple[Tensor, Tensor]:
-    """Return all products of the two views, and the place of each row's positive."""
-    logits = unit_plain(x, largest) @ unit_plain(y).mT
-    return logits, torch.arange(len(x), device=x.device)
 
 
 def _fitting(negatives: Tensor, x: Tensor) -> Tensor:
