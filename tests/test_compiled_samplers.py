@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ebm import energies
+from ebm.latent import LBFGS, Adam, Descent
 from ebm.samplers import HMC, MALA, Langevin, UnderdampedLangevin, compiled
 
 
@@ -70,7 +71,7 @@ def test_rows_that_belong_to_given_rows_are_not_cut(eager, monkeypatch):
 
 def test_without_a_compiler_there_is_one_warning_and_the_same_chain(monkeypatch):
     def broken(function):
-        def call(x):
+        def call(*inputs):
             raise RuntimeError("no compiler")
 
         return call
@@ -91,6 +92,48 @@ def test_without_a_compiler_there_is_one_warning_and_the_same_chain(monkeypatch)
 def test_a_wrong_energy_is_refused_as_ever(eager):
     with pytest.raises(ValueError, match="energy must return one value per example"):
         Langevin(0.1, compile=True).move(lambda x: x.square(), torch.randn(3, 2), 2)
+
+
+def horseshoe(x, z):
+    """A latent energy: the distance to a parabola, at z along it."""
+    return (x[:, :1] - z).square().sum(-1) + (x[:, 1:] - z.square()).square().sum(-1)
+
+
+@pytest.mark.parametrize("update", [LBFGS(), Adam()], ids=repr)
+def test_compiled_descent_finds_the_same_latents(update, eager):
+    x, start = torch.randn(2, 20, 2, generator=seeded()).double().unbind()
+    plain, fused = (
+        Descent(update, steps=60, compile=compile).solve(horseshoe, x, start[:, :1])
+        for compile in (False, True)
+    )
+    torch.testing.assert_close(fused.z, plain.z)
+    torch.testing.assert_close(fused.energy, plain.energy)
+    assert compiled._compiled.cache_info().currsize == 1
+    Descent(update, compile=True).solve(horseshoe, x + 1, start[:, :1])
+    assert compiled._compiled.cache_info().currsize == 1
+
+
+def test_descent_without_a_compiler_warns_and_finds_them_too(monkeypatch):
+    def broken(function):
+        def call(*inputs):
+            raise RuntimeError("no compiler")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", broken)
+    x, start = torch.randn(2, 20, 2, generator=seeded()).double().unbind()
+    with pytest.warns(UserWarning, match="energy could not be compiled .RuntimeError.; it is"):
+        found = Descent(compile=True)(horseshoe, x, start[:, :1])
+    assert torch.equal(found, Descent()(horseshoe, x, start[:, :1]))
+
+
+@pytest.mark.slow
+def test_the_compiler_changes_no_latent():
+    x, start = torch.randn(2, 20, 2, generator=seeded()).double().unbind()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the compiler's own
+        fused = Descent(compile=True)(horseshoe, x, start[:, :1])
+    torch.testing.assert_close(fused, Descent()(horseshoe, x, start[:, :1]))
 
 
 @pytest.mark.slow

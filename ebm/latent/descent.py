@@ -11,6 +11,7 @@ from torch import Tensor
 from ebm import checks
 from ebm.energy import as_energy, energy_and_score, evaluating, without_parameters
 from ebm.latent.inference import AnyEnergy, Inference, Inferred, starting
+from ebm.samplers import compiled
 
 Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
 """z, (batch, dim), to its energies, (batch,), and gradients, (batch, dim)."""
@@ -128,12 +129,15 @@ class Descent(Inference):
         steps: The most steps taken.
         tolerance: Norm of dE/dz at which an example has converged.
         start: Rule that finds where paths begin; the energy's own start if None.
+        compile: Compile the energy and its gradient, once for seconds; the plain ones are taken,
+            after a warning, where that fails.
     """
 
     update: Update = LBFGS()
     steps: int = 200
     tolerance: float = 1e-5
     start: Inference | None = None
+    compile: bool = False
 
     def __post_init__(self) -> None:
         checks.count("steps", self.steps)
@@ -141,7 +145,7 @@ class Descent(Inference):
 
     def solve(self, energy: AnyEnergy, x: Tensor, z: Tensor | None = None) -> Inferred:
         """Return the lowest latents found."""
-        energy = as_energy(energy)
+        given, energy = energy, as_energy(energy)  # what is compiled is remembered by the former
         z, x = starting(energy, self.start, x, z), x.detach()
         shape = z.shape
 
@@ -149,6 +153,9 @@ class Descent(Inference):
             return energy(x, z.view(shape))
 
         def evaluate(z: Tensor) -> tuple[Tensor, Tensor]:
+            if self.compile:
+                value, score = compiled.evaluate(given, z.view(shape), before=(x,))
+                return value, -score.reshape(z.shape)
             value, score = energy_and_score(posterior, z)
             return value, -score
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ebm.energy import Energy, Given, as_energy, energy_and_score, modules
 
-Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
+Evaluate = Callable[..., tuple[Tensor, Tensor]]
 """Chains to their energies, (batch,), and scores, shaped like the chains."""
 
 KEPT = 16
@@ -26,8 +26,10 @@ CACHE_BYTES = 2**22
 """What a layer of a network should take of a processor's cache."""
 
 
-def evaluate(energy: Energy | Callable[..., Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return energies and scores by a compiled function, or without it where that fails.
+def evaluate(
+    energy: Energy | Callable[..., Tensor], x: Tensor, *, before: tuple[Tensor, ...] = ()
+) -> tuple[Tensor, Tensor]:
+    """Return E(*before, x) and -dE/dx by a compiled function, or without it where that fails.
 
     The first call with an energy compiles it, for seconds. What cannot be compiled, or has no
     compiler, is evaluated as it is, after one warning. On a processor the chains of a network
@@ -36,10 +38,10 @@ def evaluate(energy: Energy | Callable[..., Tensor], x: Tensor) -> tuple[Tensor,
     try:
         function = _compiled(energy)
     except TypeError:  # it cannot be remembered
-        return energy_and_score(energy, x)
+        return _plain(energy, x, before)
     rows = _rows(energy, x)
-    if len(x) <= rows:
-        return function(x)
+    if len(x) <= rows or before:
+        return function(x, *before)
     parts = [function(part) for part in x.tensor_split(-(-len(x) // rows))]
     return torch.cat([values for values, _ in parts]), torch.cat([score for _, score in parts])
 
@@ -48,14 +50,14 @@ def evaluate(energy: Energy | Callable[..., Tensor], x: Tensor) -> tuple[Tensor,
 def _compiled(energy: Any) -> Evaluate:
     wrapped = as_energy(energy)
 
-    def total(x: Tensor) -> tuple[Tensor, Tensor]:
-        values = wrapped(x)
+    def total(x: Tensor, *before: Tensor) -> tuple[Tensor, Tensor]:
+        values = wrapped(*before, x)
         return values.sum(), values
 
     gradient = torch.func.grad_and_value(total, has_aux=True)
 
-    def fused(x: Tensor) -> tuple[Tensor, Tensor]:
-        slope, (_, values) = gradient(x)
+    def fused(x: Tensor, *before: Tensor) -> tuple[Tensor, Tensor]:
+        slope, (_, values) = gradient(x, *before)
         return values, -slope
 
     # A code object of its own: the compiler counts the functions made from one, to eight.
@@ -71,24 +73,30 @@ class _Fallback:
         self.energy = energy
         self.checked = False
 
-    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, x: Tensor, *before: Tensor) -> tuple[Tensor, Tensor]:
         if self.function is None or not self.checked:
-            plain = energy_and_score(self.energy, x)  # it says what is wrong with an energy
+            plain = _plain(self.energy, x, before)  # it says what is wrong with an energy
             self.checked = True
             if self.function is None:
                 return plain
         try:
             with torch.no_grad():
-                return self.function(x)
+                return self.function(x, *before)
         except Exception as error:
             # Compilers fail in many ways, and the plain function is always there.
             self.function = None
             warnings.warn(
-                f"energy could not be compiled ({type(error).__name__}); it is sampled without. "
+                f"energy could not be compiled ({type(error).__name__}); it is used without. "
                 "Leave compile out, or see the error with torch.compile(energy)(x).",
                 stacklevel=4,
             )
-            return energy_and_score(self.energy, x)
+            return _plain(self.energy, x, before)
+
+
+def _plain(energy: Any, x: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    if not before:
+        return energy_and_score(energy, x)
+    return energy_and_score(lambda x: energy(*before, x), x)
 
 
 def _rows(energy: Any, x: Tensor) -> int:
