@@ -2,11 +2,13 @@
 
 import contextlib
 import dataclasses
+import difflib
 import io
 import os
 import re
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -29,6 +31,7 @@ class Tour:
         """Run the tour."""
         from ebm import tour
 
+        _writable("out", self.gallery or self.out, folder=True)
         if self.gallery is not None:
             print(f"The gallery is {tour.gallery.run(self.gallery, quick=self.quick)}")
             return 0
@@ -90,10 +93,12 @@ class Train:
         from lightning_fabric import Fabric
 
         import ebm
+        from ebm import checks
         from ebm.recipe import Recipe, find, name_of
         from ebm.training.fit import STEPS
         from ebm.training.run import Run
 
+        checks.seed(self.seed)
         kind = find(self.method)
         recipe = Recipe(name_of(kind), self.data, _hyper(self, kind), self.encoder, self.seed)
         out = self.out or Path("runs") / f"{recipe.method}-{Path(self.data).name.replace(':', '-')}"
@@ -147,6 +152,9 @@ class Landscape:
         import ebm
         from ebm import exhibit
 
+        for name, place in (("out", self.out), ("html", self.html)):
+            if place is not None:
+                _writable(name, place)
         shown = exhibit.find(self.target, self.data)
         if self.compare is not None and self.html is None:
             raise ValueError(
@@ -161,6 +169,7 @@ class Landscape:
             print(f"The page is {exhibit.explore(shown, other).save(self.html)}")
             return 0
         path = self.out or shown.folder / "landscape.png"
+        path = path if path.suffix else path.with_suffix(".png")
         ebm.landscape.show(shown.energy, data=shown.data, path=path)
         print(f"The picture is {path}")
         return 0
@@ -233,6 +242,8 @@ class Benchmark:
         """Measure and print."""
         from ebm import benchmark
 
+        if self.out is not None:
+            _writable("out", self.out)
         benchmark.run(
             self.table,
             quick=self.quick,
@@ -244,6 +255,9 @@ class Benchmark:
         )
         return 0
 
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "64-true", "16-true", "bf16-true")
 
 COMMANDS: dict[str, Any] = {
     "tour": Tour,
@@ -259,17 +273,25 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a mistake prints one line with the cure and exits 2."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        sys.exit(_parse(words).run())
+        with _alarms_on_one_line():
+            sys.exit(_parse(words).run())
     except KeyboardInterrupt as stopped:
         print(
             f"ebm: {stopped or 'Stopped; what is saved can be resumed with --resume.'}",
             file=sys.stderr,
         )
         sys.exit(130)
+    except BrokenPipeError:  # whoever read the output has seen enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except (ValueError, TypeError, OSError, ImportError) as error:
         if os.environ.get("EBM_TRACEBACK"):
             raise
-        _refuse(" ".join(str(error).split()) or type(error).__name__)
+        said = str(error)
+        if isinstance(error, OSError) and error.errno is not None:
+            said = f"{error.filename or 'the disk'} must be a file or folder that can be read and "
+            said += f"written, got {error.strerror}. Choose another, or mend its permissions."
+        _refuse(" ".join(said.split()) or type(error).__name__)
     except RuntimeError as error:
         # A run that stopped is an answer, not a crash; anything else keeps its traceback.
         from ebm import Divergence, Fault
@@ -279,8 +301,29 @@ def main(arguments: list[str] | None = None) -> None:
         _refuse(str(error), status=1)
 
 
+@contextlib.contextmanager
+def _alarms_on_one_line() -> Iterator[None]:
+    """Print the alarms of a run as its errors are: without the line of code they come from."""
+    usual = warnings.formatwarning
+
+    def format_(message: Any, category: type[Warning], *place: Any, **line: Any) -> str:
+        if category.__name__ == "Alarm":
+            return f"ebm: {message}\n"
+        return usual(message, category, *place, **line)
+
+    warnings.formatwarning = format_
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
+
+
 def _parse(words: list[str]) -> Any:
     commands = dict(COMMANDS)
+    if words and not words[0].startswith("-") and words[0] not in commands:
+        close = difflib.get_close_matches(words[0], commands, n=1)
+        meant = f"Did you mean {close[0]}?" if close else "See ebm --help."
+        raise ValueError(f"command must be one of {', '.join(commands)}, got {words[0]!r}. {meant}")
     if words[:1] == ["train"] and len(words) > 1 and not words[1].startswith("-"):
         commands["train"] = _with_hyper_parameters(words[1])
     kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in commands.items()]
@@ -348,6 +391,7 @@ def _optimizer(name: str, rate: float, weight_decay: float) -> Callable[[Any], A
     """Return what makes the optimizer of a method."""
     from torch import optim
 
+    from ebm import checks
     from ebm.training import parameter_groups
 
     def lars(groups: Any, **options: Any) -> Any:
@@ -360,6 +404,7 @@ def _optimizer(name: str, rate: float, weight_decay: float) -> Callable[[Any], A
             ) from error
         return LARS(groups, **options)
 
+    checks.positive("learning_rate", rate)
     known: dict[str, tuple[Callable[..., Any], dict[str, float]]] = {
         "adam": (optim.Adam, {}),
         "adamw": (optim.AdamW, {}),
@@ -367,15 +412,19 @@ def _optimizer(name: str, rate: float, weight_decay: float) -> Callable[[Any], A
         "lars": (lars, {"momentum": 0.9}),
     }
     if name not in known:
-        raise ValueError(f"optimizer must be one of {', '.join(known)}, got {name!r}.")
+        raise ValueError(
+            f"optimizer must be one of {', '.join(known)}, got {name!r}. Pass --optimizer adam."
+        )
     make, options = known[name]
     return lambda m: make(parameter_groups(m, weight_decay=weight_decay), lr=rate, **options)
 
 
 def _schedule(steps: int, warmup: int, *, cosine: bool) -> Any:
     """Return the schedule that was asked for, or None."""
+    from ebm import checks
     from ebm.training import warmup_cosine
 
+    checks.count("warmup", warmup, least=0)
     if warmup and not cosine:
         raise ValueError(f"cosine must follow a warm-up, got warmup={warmup} alone. Add --cosine.")
     return warmup_cosine(steps=steps, warmup=warmup) if cosine else None
@@ -394,9 +443,12 @@ def _tensorboard(out: Path) -> Any:
 
 
 def _fabric(make: Callable[..., Any], options: Train, loggers: list[Any]) -> Any:
-    known = ("auto", "cpu", "cuda", "mps")
-    if options.device not in known:
-        raise ValueError(f"device must be one of {', '.join(known)}, got {options.device!r}.")
+    for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
+        if (value := getattr(options, name)) not in known:
+            raise ValueError(
+                f"{name} must be one of {', '.join(known)}, got {value!r}. "
+                f"Pass --{name} {known[0]}."
+            )
     if options.strategy not in ("auto", "ddp"):
         raise ValueError(
             f"strategy must be auto or ddp, got {options.strategy!r}. Where memory is short, wrap "
@@ -431,6 +483,11 @@ def _processes(devices: int | None, nodes: int | None) -> tuple[int, int]:
     Raises:
         ValueError: torchrun, or fabric run, has made others.
     """
+    from ebm import checks
+
+    for name, value in (("devices", devices), ("num_nodes", nodes)):
+        if value is not None:
+            checks.count(name, value)
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return devices or 1, nodes or 1
     local = int(os.environ["LOCAL_WORLD_SIZE"])
@@ -448,11 +505,43 @@ def _rank() -> int:
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
 
 
+def _writable(name: str, path: Path, *, folder: bool = False) -> None:
+    """Refuse a place that cannot be written, before anything is computed for it.
+
+    Raises:
+        ValueError: It cannot; the message says why.
+    """
+    above = path if folder else path.parent
+    try:
+        above.mkdir(parents=True, exist_ok=True)
+        probe = above / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+        if not folder and path.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+    except OSError as error:
+        kind = "folder" if folder else "file"
+        raise ValueError(
+            f"{name} must be a {kind} that can be written, got {path} ({error.strerror}). "
+            f"Choose another {kind}."
+        ) from error
+
+
 def _one_line(box: str) -> str:
     """Return tyro's boxed message as one line."""
-    lines = [re.sub(r"[╭╮╰╯│─]+", " ", line).strip() for line in box.splitlines()]
-    words = [line for line in lines[1:] if line]
-    return ". ".join(" ".join(words).split("  ")) or "the options cannot be read. See ebm --help."
+    lines = [re.sub(r"[╭╮╰╯│─]+|-{5,}", " ", line).strip() for line in box.splitlines()]
+    said = " ".join(line for line in lines[1:] if line)
+    wrong = re.search(
+        r"Error parsing (--\S+): .*?(?:from \[(.*?)\]|base 10: ('.*?')|to float: ('.*?')).*?"
+        r"helptext: --\S+ (?:\{None\}\|)?(\{.*?\}|\S+)",
+        said,
+    )
+    if wrong is not None:
+        option, *got, kind = wrong.groups()
+        value = next(word for word in got if word is not None)
+        kind = {"INT": "a whole number", "FLOAT": "a number"}.get(kind, kind.strip("{}"))
+        return f"{option} must be {kind}, got {value}. See the command's --help."
+    return said or "the options cannot be read. See ebm --help."
 
 
 def _refuse(message: str, status: int = 2) -> NoReturn:

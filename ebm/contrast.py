@@ -43,6 +43,7 @@ def contrast(
         ValueError: The energy does not return one number per example.
     """
     checks.own_reach(energy, "a contrast of examples")
+    checks.configurations("x", x)
     negatives = negatives.detach().requires_grad_(metrics.watched())
     low = checks.one_per_example(energy(x), len(x))
     high = checks.one_per_example(energy(negatives), len(negatives))

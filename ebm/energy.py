@@ -126,8 +126,17 @@ class Sum(Energy):
         return self.summands[0][1].name if len(self.weights) == 1 else "sum"
 
     def forward(self, x: Tensor, *given: Tensor) -> Tensor:
-        """Return the weighted sum of the parts."""
+        """Return the weighted sum of the parts.
+
+        Raises:
+            ValueError: A part whose reach is its own example returns another shape than one
+                value per example, which would broadcast.
+        """
         values = [_times(weight, term(x, *given)) for weight, term in self.summands]
+        if len({value.shape for value in values}) > 1:
+            for (_, term), value in zip(self.summands, values, strict=True):
+                if term.reach == Reach.OWN:
+                    checks.one_per_example(value, len(x), term.name)
         return functools.reduce(torch.add, values)
 
     def parts(self, x: Tensor, *given: Tensor) -> dict[str, Tensor]:

@@ -84,22 +84,30 @@ def find(target: str, data: str | None = None) -> Exhibit:
         energy = ebm.as_energy(targets.load(target))
         shown = None if examples is None else examples[:SHOWN]
         return Exhibit(target.rpartition(":")[2], energy, shown, None, Path())
+    cure = "Train a run first: ebm train contrastive-divergence --out runs/a."
+    if path.suffix == ".py":
+        cure = f"Name what to draw in it: {target}:my_energy."
     raise ValueError(
-        f"target must be a run's folder, a step-*.pt file or file.py:name, got {target}. "
-        "Train a run first: ebm train contrastive-divergence --out runs/a."
+        f"target must be a run's folder, a step-*.pt file or file.py:name, got {target}. {cure}"
     )
 
 
 def _of_run(path: Path, data: Tensor | None, named: str | None) -> Exhibit:
     """Return the last energy of a run, or that of one of its checkpoints."""
     above = [path, *path.parents[:2]]
-    folder = next((place for place in above if (place / "run.json").exists()), above[-1])
+    folder = next((place for place in above if (place / "run.json").exists()), path)
     if path.suffix == ".pt" and not path.exists():
         raise FileNotFoundError(f"path must exist, got {path}. Look in {path.parent}.")
     recipe = Recipe.read(folder, named)
     method, raw, _ = recipe.build()
     ebm.load(path, into=method)
-    examples = first_tensor(raw)[:SHOWN] if data is None else data[:SHOWN]
+    own = first_tensor(raw)
+    if data is not None and (data.ndim != own.ndim or data.shape[1] != own.shape[1]):
+        raise ValueError(
+            f"data must be shaped like the run's, {tuple(own.shape[1:])} each, got "
+            f"{tuple(data.shape[1:])}. Leave --data out to see the run's own."
+        )
+    examples = (own if data is None else data)[:SHOWN]
     energy = film.energy_of_points(method, examples)
     name = f"{recipe.method} on {recipe.data}"
     frames = film.read(folder / film.FOLDER)

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 import methods
 import toy_data
+from ebm import checks, networks
 from ebm import target as targets
+from ebm.energy import evaluating
 from ebm.method import Method
 
 SIMPLE = (bool, int, float, str)
@@ -42,11 +44,18 @@ class Recipe:
             ValueError: A name is unknown or a hyper-parameter does not fit.
         """
         kind = find(self.method)
-        data, views = kind.example_inputs(load_data(self.data, self.seed))
+        raw = load_data(self.data, self.seed)
+        _usable(raw)
+        data, views = kind.example_inputs(raw)
         torch.manual_seed(self.seed)
         given = dict(self.hyper)
         if self.encoder is not None:
-            given["encoder"] = load_network(self.encoder)
+            if "encoder" not in inspect.signature(kind.example).parameters:
+                raise ValueError(
+                    f"encoder must be given to a method that takes one, got {kind.__name__}. "
+                    "Leave --encoder out."
+                )
+            given["encoder"] = _fitting(load_network(self.encoder), first_tensor(raw))
         try:
             inspect.signature(kind.example).bind(data, **given)
             return kind.example(data, **given), data, views
@@ -135,10 +144,10 @@ def find(name: str) -> type[Method]:
     spelled |= {_plain(kind.__name__): kind for kind in known.values()}
     if _plain(name) in spelled:
         return spelled[_plain(name)]
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)
+    close = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=3, cutoff=0.4)
+    meant = f"Did you mean {' or '.join(close)}? " if close else ""
     raise ValueError(
-        f"method must be one that the project has, got {name!r}. "
-        f"Did you mean {' or '.join(close)}? See ebm methods."
+        f"method must be one that the project has, got {name!r}. {meant}See ebm methods."
     )
 
 
@@ -182,10 +191,17 @@ def load_network(target: str) -> nn.Module:
     """
     network = targets.load(target)
     if not isinstance(network, nn.Module) and callable(network):
-        network = network()
+        try:
+            network = network()
+        except Exception as error:
+            raise ValueError(
+                f"{target} must make a torch module when it is called without arguments, got "
+                f"{type(error).__name__}: {error}. Try it in Python first."
+            ) from error
     if not isinstance(network, nn.Module):
         raise ValueError(
-            f"encoder must be a torch module, got {type(network).__name__} from {target}."
+            f"encoder must be a torch module, got {type(network).__name__} from {target}. "
+            "Name a subclass of torch.nn.Module, or a function that returns one."
         )
     return network
 
@@ -193,6 +209,48 @@ def load_network(target: str) -> nn.Module:
 def first_tensor(data: Any) -> Tensor:
     """Return the examples of a data set: its first tensor."""
     return data if isinstance(data, Tensor) else data[0]
+
+
+def _usable(data: Any) -> None:
+    """Refuse data that no method can be built for.
+
+    Raises:
+        ValueError: They hold NaN or infinity, or single numbers without an axis of their own.
+    """
+    x = first_tensor(data)
+    for i, part in enumerate([data] if isinstance(data, Tensor) else data):
+        checks.finite(f"data[{i}]", part)
+    if x.ndim < 2 or x[0].numel() == 0:
+        raise ValueError(
+            f"data must have the shape (examples, numbers of each, ...), got {tuple(x.shape)}. "
+            "Call .reshape(-1, 1) on single numbers."
+        )
+
+
+def _fitting(encoder: nn.Module, x: Tensor) -> nn.Module:
+    """Return the encoder, refused unless it turns examples into rows of its `features`.
+
+    Raises:
+        ValueError: It cannot take the data, or returns something else.
+    """
+    features = networks.features_of(encoder)
+    x = x[:2].float()
+    with torch.random.fork_rng([]), torch.no_grad(), evaluating(encoder):
+        try:
+            z = encoder(x)
+        except Exception as error:
+            raise ValueError(
+                f"encoder must take the data, shape {tuple(x.shape)} for two examples, got "
+                f"{type(error).__name__}: {error}. Make {type(encoder).__name__} for examples of "
+                f"shape {tuple(x.shape[1:])}."
+            ) from error
+    if not isinstance(z, Tensor) or z.shape != (len(x), features):
+        found = f"shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
+        raise ValueError(
+            f"encoder must return one row of its features={features} for each example, shape "
+            f"({len(x)}, {features}), got {found}. Set encoder.features to the width of its output."
+        )
+    return encoder
 
 
 @contextmanager

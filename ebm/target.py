@@ -53,7 +53,7 @@ def _file(path: Path) -> ModuleType:
         sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location(f"_named_{path.stem}", path.resolve())
     if spec is None or spec.loader is None:
-        raise ValueError(f"file must be Python, got {path}.")
+        raise ValueError(f"file must be Python, got {path}. Give it the ending .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
@@ -75,7 +75,8 @@ def _module(name: str) -> ModuleType:
             f"module must be importable, got {name} ({error}). "
             "Write path/to/file.py:name for a file."
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(
-            f"module must be importable, got {type(error).__name__} from {name}: {error}."
+            f"module must be importable, got {type(error).__name__} from {name}: {error}. "
+            "Import it in Python first."
         ) from error

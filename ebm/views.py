@@ -551,6 +551,7 @@ def pair(data: Tensor) -> Pair:
     area, change brightness and contrast by up to a half, and get noise like the points:
     what is safe for digits too, so nothing is mirrored.
     """
+    checks.configurations("data", data)
     noise = Noise(0.1 * float(data.std()))
     if data.ndim != 4:
         return Pair(noise)

@@ -203,20 +203,79 @@ MISTAKES = [
     (("train", "simclr", "--encoder", "nowhere:Net"), r"module must be importable, got nowhere"),
     (("train", "k-means", "--encoder", "torch.nn:Identity"), r"encoder"),
     (("train", "simclr", "--batch-size", "0"), r"batch_size must be a whole number"),
-    (("train", "simclr", "--learning-rate=-1"), r"[Ll]earning rate"),
+    (("train", "simclr", "--learning-rate=-1"), r"learning_rate must be a positive"),
     (("landscape", "nowhere"), r"target must be a run's folder.*got nowhere"),
     (("landscape", "a/checkpoints/step-000000009.pt"), r"path must exist.*Look in a/checkpoints"),
     (("landscape", "file.py:thing"), r"file must exist, got file.py"),
-    (("frobnicate",), r"frobnicate.*train"),
+    (("frobnicate",), r"train.*got 'frobnicate'. See ebm --help"),
     (("audit", "nothing"), r"module:name"),
+    (("trian", "simclr"), r"command must be one of tour, train.*Did you mean train\?"),
+    (("train", "simclr", "--steps", "1.5"), r"--steps must be a whole number, got '1\.5'"),
+    (("train", "simclr", "--temperature", "hot"), r"--temperature must be a number, got 'hot'"),
+    (("train", "simclr", "--seed", 2**70), r"seed must be a whole number of less than 2\^63"),
+    (("train", "simclr", "--devices", 0), r"devices must be a whole number of at least 1"),
+    (("train", "simclr", "--warmup=-1"), r"warmup must be a whole number of at least 0"),
+    (("train", "simclr", "--learning-rate", "nan"), r"got learning_rate=nan\. Pass a number above"),
+    (("train", "simclr", "--data", "nan.npy"), r"data must be finite.*in 1 of 9 rows.*impute"),
+    (("train", "k-means", "--data", "flat.npy"), r"got \(9,\)\. Call \.reshape\(-1, 1\)"),
+    (
+        ("train", "simclr", "--data", "mine:fails"),
+        r"fails must return data, got KeyError: 'no'",
+    ),
+    (("train", "simclr", "--data", "mine:leaves"), r"must return data, got SystemExit: 3\. Call"),
+    (("train", "simclr", "--data", "mine:whole"), r"data must be floating point.*\.float\(\)"),
+    (("train", "simclr", "--data", "mine:words"), r"mine:words must return numbers, got <U1"),
+    (("train", "simclr", "--data", "broken.py:f"), r"broken.py must run when it is.*SyntaxError"),
+    (("train", "simclr", "--data", "nowhere/"), r"must be a folder or a \.npy file that exists"),
+    (("train", "simclr", "--encoder", "mine:Wide"), r"encoder must take the data.*7x5.*\(2,\)"),
+    (("train", "simclr", "--encoder", "mine:Lies"), r"features=9.*got shape \(2, 5\)\. Set enc"),
+    (("train", "simclr", "--encoder", "mine:whole"), r"must be a torch module, got Tensor"),
+    (("train", "k-means", "--data", "nan.npy"), r"data must be finite"),
+    (("landscape", "mine.py"), r"Name what to draw in it: mine\.py:my_energy"),
+    (
+        ("landscape", "mine.py:bowl", "--out", "file/a.png"),
+        r"out must be a file that can be written",
+    ),
+    (("landscape", "mine.py:bowl", "--out", "a.xyz"), r"path must end as a picture's.*a\.png"),
+    (("landscape", "mine.py:bowl", "--html", "."), r"html must be a file.*it is a folder"),
+    (("tour", "--quick", "--out", "file"), r"out must be a folder that can be written"),
+    (("benchmark", "term"), r"table must be one of .*Did you mean terms\?"),
 ]
 
+MINE = """
+import numpy as np
+import torch
 
-@pytest.mark.parametrize(("words", "message"), MISTAKES, ids=[" ".join(w) for w, _ in MISTAKES])
+def fails(): return {}["no"]
+def leaves(): raise SystemExit(3)
+def whole(): return torch.arange(18).reshape(9, 2)
+def words(): return np.array(["a", "b"])
+def bowl(x): return x.square().sum(-1)
+
+class Wide(torch.nn.Linear):
+    features = 5
+    def __init__(self): super().__init__(7, 5)
+
+class Lies(torch.nn.Linear):
+    features = 9
+    def __init__(self): super().__init__(2, 5)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), MISTAKES, ids=[" ".join(map(str, w)) for w, _ in MISTAKES]
+)
 @pytest.mark.usefixtures("untyped")
 def test_a_mistake_gets_one_line_with_the_cure(here, words, message, capsys):
+    import numpy as np
+
     (here / "file").write_text("")
+    (here / "mine.py").write_text(MINE)
+    (here / "broken.py").write_text("def f(:")
+    np.save(here / "nan.npy", np.diag([np.nan, *[1.0] * 8]).astype("float32"))
+    np.save(here / "flat.npy", np.ones(9, dtype="float32"))
     assert call(*words) == 2
+    assert not (here / "file").read_text()
     error = capsys.readouterr().err
     said = [line for line in error.splitlines() if line.startswith("ebm: ")]
     assert len(said) == 1, error
@@ -230,6 +289,26 @@ def test_a_mistake_in_a_process_exits_2_without_a_traceback(here):
     assert result.returncode == 2
     assert result.stdout == ""
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_reader_that_has_seen_enough_is_no_mistake(here):
+    words = [sys.executable, "-m", "ebm", "methods"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, cwd=here, stdout=pipe, stderr=pipe) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+@pytest.mark.slow
+def test_without_a_compiler_that_is_said_in_one_line(here):
+    words = ("train", "simclr", "--steps", 1, "--out", "a", "--compile")
+    done = run(*words, cwd=here, env={"PATH": str(here)})
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if "compile" in line]
+    assert len(said) == 1
+    assert "ebm: compile=True must find a compiler, got none for cpu" in said[0]
+    assert "Install one, such as g++" in said[0]
 
 
 def test_a_corrupted_checkpoint_is_named(here, capsys):

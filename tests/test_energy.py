@@ -147,6 +147,45 @@ def test_unusable_energies_are_refused_with_the_cure(energy, message):
         ebm.score(energy, X)
 
 
+class Wrong(ebm.Energy):
+    """A batch of one number, or of rows of one, that claims to be one number per example."""
+
+    def __init__(self, values):
+        super().__init__()
+        self.values = values
+
+    def forward(self, x):
+        return self.values(x.square().sum(-1))
+
+
+def mean(values):
+    return values.mean()
+
+
+def column(values):
+    return values[:, None]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (Wrong(mean), r"wrong must return one value per example, got \(\)\. Remove \.mean\(\)"),
+        (Wrong(column), r"wrong must return .*got \(3, 1\)\. Add \.squeeze\(-1\)"),
+    ],
+)
+def test_a_sum_does_not_hide_a_part_that_would_broadcast(wrong, message):
+    for energy in (Ring() + wrong, wrong + Ring(), (2 * wrong + Ring()) / 3):
+        for use in (ebm.score, ebm.samplers.Langevin(0.1).step):
+            with pytest.raises(ValueError, match=message):
+                use(energy, X)
+
+
+def test_a_sum_of_a_pair_energy_and_a_statistic_stays_a_loss():
+    x, y = torch.randn(2, 5, 3)
+    loss = ebm.terms.Invariance() + ebm.terms.Variance()
+    assert loss(x, y).shape == (5,)
+
+
 @pytest.mark.usefixtures("untyped")
 def test_other_mistakes_name_the_cure():
     with pytest.raises(TypeError, match=r"energy must be callable, got int"):

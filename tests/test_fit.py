@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import ebm
+import methods
 from ebm import metrics
 from ebm.training import seal
 from ebm.training.checkpoint import checkpoints
@@ -411,6 +412,66 @@ def test_a_batch_larger_than_the_data_takes_all_of_it():
 def test_data_that_cannot_be_used_are_refused_with_the_cure(data, error, message):
     with pytest.raises(error, match=message):
         ebm.fit(make(), data, steps=2, **QUIET)
+
+
+def holding(encoder):
+    method = make()
+    method.encoder = encoder
+    return method
+
+
+@pytest.mark.usefixtures("untyped")
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        (Fit, {}, r"method must be an instance, got the class Fit\. Write Fit\("),
+        (
+            ebm.energies.MLP(2),
+            {},
+            r"must be an ebm\.Method, got MLP\. .*Divergence\(energy",
+        ),
+        (
+            None,
+            {"optimizer": "adam"},
+            r"optimizer must .*'adam'.*torch\.optim\.Adam\(m\.param",
+        ),
+        (None, {"optimizer": torch.optim.SGD}, r"lambda m: torch\.optim\.SGD\(m\.parameters"),
+        (None, {"schedule": "cosine"}, r"schedule must map an optimizer"),
+        (None, {"fabric": "cuda"}, r"fabric must be a lightning_fabric\.Fabric, got 'cuda'"),
+        (None, {"views": "crop"}, r"views must be callable, got str\. Pass views="),
+        (None, {"views": lambda x: None}, r"views must return tensors, got NoneType\. Return"),
+        (holding("resnet"), {}, r"encoder must be a torch module, got str"),
+        (holding(nn.Linear), {}, r"encoder must be an instance, got the class Linear\. Wri"),
+    ],
+)
+def test_strangers_are_refused_with_the_cure(method, options, message):
+    with pytest.raises(TypeError, match=message):
+        ebm.fit(make() if method is None else method, X, steps=1, **{**QUIET, **options})
+
+
+@pytest.mark.parametrize("seed", [1.5, "a", 2**63, True])
+@pytest.mark.usefixtures("untyped")
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(ValueError, match=r"seed must be a whole number of less than 2\^63"):
+        ebm.fit(make(), X, steps=1, **{**QUIET, "seed": seed})
+
+
+@pytest.mark.usefixtures("untyped")
+def test_data_that_a_strangers_network_cannot_take_are_named():
+    network = nn.Sequential(nn.Linear(5, 1), nn.Flatten(0))
+    method = methods.DenoisingScoreMatching(network, sigma=0.1)
+    words = (
+        r"data must suit Denoising.*\(16, 3\) of torch.float32 and RuntimeError: mat1.*16x3 and 5x1"
+    )
+    with pytest.raises(ValueError, match=words) as caught:
+        ebm.fit(method, torch.randn(40, 3), steps=1, **QUIET)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    for data, said in (
+        (torch.ones(9, 5).long(), "got torch.int64"),
+        (torch.ones(9, 0), "at least o"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=said):
+            ebm.fit(method, data, steps=1, **QUIET)
 
 
 def test_a_missing_view_is_named():

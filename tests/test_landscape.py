@@ -318,6 +318,22 @@ def test_what_is_not_an_energy_is_refused():
         landscape.show(ebm.energies.Quadratic)
 
 
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("file/a.png", r"path must be a file that can be written, got .*a\.png \("),
+        ("a.xyz", r"path must end as a picture's name does.* such as a\.png"),
+    ],
+)
+def test_a_picture_that_cannot_be_written_is_refused_before_it_is_computed(tmp_path, path, message):
+    def never(x):
+        raise AssertionError("computed")
+
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=message):
+        landscape.show(never, path=tmp_path / path)
+
+
 # The color scale
 
 
@@ -696,10 +712,16 @@ def test_it_draws_without_a_display_and_imports_matplotlib_only_then():
     code = """
 import sys, ebm
 assert "matplotlib" not in sys.modules
-ebm.landscape.show(ebm.energies.Quadratic(), resolution=5)
+for _ in range(3): ebm.landscape.show(ebm.energies.Quadratic(), resolution=5)
 """
     environment = {"MPLBACKEND": "TkAgg", "PATH": "/usr/bin:/bin"}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
+    (line,) = done.stderr.strip().splitlines()  # it is said once, with the cure
+    assert "figures must have a display to be shown on, got none. Pass path='picture.png'" in line
+    environment["MPLBACKEND"] = "Agg"  # whoever asks for no window gets none
+    done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
+    assert done.stderr == ""
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+import ebm
 from ebm import networks
 
 
@@ -46,6 +47,65 @@ def test_batch_norm_refuses_what_has_no_statistics() -> None:
     assert norm.eval()(torch.randn(1, 3)).shape == (1, 3)
     with pytest.raises(ValueError, match=r"x must have 3 features on axis 1, got shape \(2, 4\)"):
         norm(torch.randn(2, 4))
+
+
+@pytest.mark.parametrize(
+    ("network", "x", "message"),
+    [
+        (networks.MLP([2, 4]), torch.randn(5, 3), r"2 features, .*\(5, 3\)\. Make .* 3 features"),
+        (networks.Projector([2, 4, 4]), torch.randn(5, 3), r"2 features, .*\(5, 3\)\. Make"),
+        (
+            networks.ConvNet(1, 4),
+            torch.rand(2, 3, 8, 8),
+            r"\(batch, 1, .*\(2, 3, 8, 8\)\. .*3 cha",
+        ),
+        (networks.ConvNet(1, 4), torch.rand(2, 8, 8), r"got \(2, 8, 8\)\. Call \.reshape"),
+        (networks.ResNet18(1, width=4), torch.rand(2, 3, 8, 8), r"Make the network for 3 chan"),
+        (
+            networks.ViT(1, 8, features=8),
+            torch.rand(2, 3, 8, 8),
+            r"Make the network for 3 channels",
+        ),
+        (networks.Convolutional(1, 8, 4), torch.rand(2, 1, 9, 8), r"\(batch, 1, 8, 8\), .*resize"),
+        (
+            ebm.energies.MLP(2),
+            torch.randn(5, 3),
+            r"\(batch, 2\), got \(5, 3\)\. Make energies.MLP",
+        ),
+        (ebm.energies.MLP(2), torch.randn(5), r"got \(5,\)\. Call \.reshape\(-1, 1\)"),
+        (ebm.energies.MLP(2), torch.randn(2), r"got \(2,\)\. Add the batch axis: x\[None\]"),
+    ],
+)
+def test_data_of_another_shape_are_refused_with_both_shapes(network, x, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        network(x)
+
+
+@pytest.mark.usefixtures("untyped")
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.ones(5, 2).long(), r"floating point, got torch\.int64\. Call \.float\(\)"),
+        (
+            torch.ones(5, 2).double(),
+            r"network, torch\.float32, got torch\.float64\. Call \.fl",
+        ),
+        (
+            torch.ones(5, 2).half(),
+            r"network, torch\.float32, got torch\.float16\. Call \.fl",
+        ),
+        ([[1.0, 2.0]], r"x must be a tensor, got list"),
+    ],
+)
+def test_data_of_another_kind_are_refused_with_the_cure(x, message) -> None:
+    for network in (networks.MLP([2, 4]), ebm.energies.MLP(2)):
+        with pytest.raises(TypeError, match=message):
+            network(x)
+
+
+def test_under_autocast_networks_take_what_it_casts() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert networks.MLP([2, 4, 1])(torch.ones(5, 2).bfloat16()).shape == (5, 1)
 
 
 @pytest.mark.parametrize("size", [8, 28, 33])

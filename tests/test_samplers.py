@@ -515,11 +515,15 @@ def test_samplers_say_what_they_are():
 @pytest.mark.parametrize("kind", [Langevin, MALA, HMC])
 def test_numbers_out_of_range_are_refused(kind):
     for bad in (0, -0.1, math.inf, math.nan, True):
-        with pytest.raises(ValueError, match="step_size must be a positive number, got step_size="):
+        with pytest.raises(ValueError, match=r"step_size must be a positive number, got .*\. Pass"):
             kind(bad)
     for bad in (-1.0, math.nan):
         with pytest.raises(ValueError, match=r"temperature must be .*positive number, got"):
             kind(0.1, temperature=bad)
+    with pytest.raises(ValueError, match=r"Pass a number above 0, such as step_size=0\.01\."):
+        kind(-1.0)
+    with pytest.raises(ValueError, match=r"Call \.item\(\) on the tensor\."):
+        kind(torch.tensor(0.1))
     with pytest.raises(TypeError, match="positional"):
         kind(0.1, 2.0)
 

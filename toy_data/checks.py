@@ -16,7 +16,8 @@ def count(name: str, value: int, least: int = 1) -> int:
         whole = None
     if whole is None or isinstance(value, bool) or whole < least:
         raise ValueError(
-            f"{name} must be a whole number of at least {least}, got {name}={value!r}."
+            f"{name} must be a whole number of at least {least}, got {name}={value!r}. "
+            f"Pass {name}={least} or more, without a fraction."
         )
     return whole
 
@@ -24,14 +25,18 @@ def count(name: str, value: int, least: int = 1) -> int:
 def finite(name: str, value: float) -> float:
     """Return the number, refused unless it is finite."""
     if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, got {name}={value!r}.")
+        raise ValueError(
+            f"{name} must be a finite number, got {name}={value!r}. Pass a plain number."
+        )
     return value
 
 
 def positive(name: str, value: float) -> float:
     """Return the number, refused unless it is finite and above zero."""
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < math.inf:
-        raise ValueError(f"{name} must be a positive number, got {name}={value!r}.")
+        raise ValueError(
+            f"{name} must be a positive number, got {name}={value!r}. Pass a number above 0."
+        )
     return value
 
 
@@ -51,7 +56,9 @@ def points(x: Tensor, dim: int = 2) -> Tensor:
 def split(value: str) -> str:
     """Return the name of the split, refused unless it is "train", "test" or "all"."""
     if value not in ("train", "test", "all"):
-        raise ValueError(f'split must be "train", "test" or "all", got split={value!r}.')
+        raise ValueError(
+            f'split must be "train", "test" or "all", got split={value!r}. Pass "all" for both.'
+        )
     return value
 
 

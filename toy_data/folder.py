@@ -43,7 +43,8 @@ def folder(path: str | os.PathLike[str], size: int | tuple[int, int] | None = No
             (height, width), (first, second) = picture.shape[1:], pictures[0].shape[1:]
             raise ValueError(
                 f"pictures must have one shape, got {height}x{width} for {file} and "
-                f"{first}x{second} for {files[0][0]}. Pass size={min(first, second)}."
+                f"{first}x{second} for {files[0][0]}. Resize them, or load them in Python with "
+                f"toy_data.folder(path, size={min(first, second)})."
             )
     labels = torch.tensor([label for _, label in files])
     return Images(torch.stack(pictures), labels)

@@ -31,7 +31,14 @@ def from_function(
     """
     with _importing_from_here():
         function, arguments = _found(address, {"n": n, "generator": generator})
-        return _tensors(function(**arguments), address)
+        try:
+            made = function(**arguments)
+        except (Exception, SystemExit) as error:
+            raise ValueError(
+                f"{address} must return data, got {type(error).__name__}: {error}. "
+                "Call it in Python to see where that comes from."
+            ) from error
+        return _tensors(made, address)
 
 
 def _found(address: str, offered: dict[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -63,9 +70,14 @@ def _module(place: str, address: str) -> ModuleType:
             raise ValueError(f"data must name an existing file, got {address!r}. Check the path.")
         spec = importlib.util.spec_from_file_location(path.stem, path)
         if spec is None or spec.loader is None:
-            raise ValueError(f"{path} must be a Python file, got one that cannot be loaded.")
+            raise ValueError(
+                f"{path} must be a Python file, got one that cannot be loaded. Check it."
+            )
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:
+            raise _unrunnable(place, error) from error
         return module
     if not all(word.isidentifier() for word in place.split(".")):
         raise ValueError(
@@ -74,13 +86,21 @@ def _module(place: str, address: str) -> ModuleType:
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
-        # A module that the user's own module misses is reported as it is.
         if error.name is None or not f"{place}.".startswith(f"{error.name}."):
-            raise
+            raise _unrunnable(place, error) from error  # the user's own module misses another
         raise ValueError(
             f"data must name a module that can be imported, got {address!r}. Run from the folder "
             "that holds the module, or write file.py:function."
         ) from error
+    except (Exception, SystemExit) as error:
+        raise _unrunnable(place, error) from error
+
+
+def _unrunnable(place: str, error: BaseException) -> ValueError:
+    return ValueError(
+        f"{place} must run when it is imported, got {type(error).__name__}: {error}. "
+        "Import it in Python to see where that comes from."
+    )
 
 
 @contextmanager
@@ -102,7 +122,13 @@ def _tensors(data: Any, address: str) -> Tensor | tuple[Tensor, ...]:
                 f"{address} must return a tensor, an array or a tuple of them, got "
                 f"{type(part).__name__}. Convert it with torch.as_tensor."
             )
-    tensors = tuple(torch.as_tensor(part) for part in parts)
+    try:
+        tensors = tuple(torch.as_tensor(part) for part in parts)
+    except TypeError as error:
+        kinds = ", ".join(str(part.dtype) for part in parts)
+        raise TypeError(
+            f"{address} must return numbers, got {kinds}. Call .astype('float32') on the array."
+        ) from error
     shapes = [tuple(part.shape) for part in tensors]
     if not tensors or any(len(s) == 0 or s[0] != shapes[0][0] or s[0] == 0 for s in shapes):
         raise ValueError(

@@ -76,7 +76,9 @@ def read(path: Path, *, axes: int) -> NDArray[np.uint8]:
             f"0x{content[:4].hex()} and {len(content)} bytes in all. {CURE}"
         )
     shape = tuple(int(length) for length in np.frombuffer(content[4:header], dtype=">u4"))
-    if len(content) - header != math.prod(shape) or 0 in shape:
+    if 0 in shape:
+        raise ValueError(f"{path} must hold at least one example, got shape {shape}. {CURE}")
+    if len(content) - header != math.prod(shape):
         raise ValueError(
             f"{path} must hold {header + math.prod(shape):,} bytes for its shape {shape}, got "
             f"{len(content):,}. {CURE}"

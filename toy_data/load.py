@@ -92,7 +92,7 @@ def load(
         return _array(path)
     if ":" in text:
         return from_function(text, n, generator=generator)
-    if len(path.parts) > 1 or path.suffix:
+    if len(path.parts) > 1 or path.suffix or text.endswith(os.sep):
         raise ValueError(
             f"data must be a folder or a .npy file that exists, got {text!r}. Check the path."
         )
@@ -130,5 +130,7 @@ def _array(path: Path) -> Tensor:
             f"{found}. Call .astype('float32') before numpy.save."
         )
     if len(array) == 0:
-        raise ValueError(f"{path} must hold at least one example, got shape {array.shape}.")
+        raise ValueError(
+            f"{path} must hold at least one example, got shape {array.shape}. Check what wrote it."
+        )
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

@@ -4,6 +4,7 @@ Each module with a `print_table(rows)` is one table: its `run(...)` returns or y
 which are dataclasses called `Row`.
 """
 
+import difflib
 import importlib
 import inspect
 import json
@@ -112,7 +113,9 @@ def _write(out: Path, facts: dict[str, Any]) -> None:
 def _known(name: str) -> Any:
     known = names()
     if name not in known:
-        raise ValueError(f"table must be one of {', '.join(known)}, got {name!r}.")
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = f" Did you mean {close[0]}?" if close else " Name one of them."
+        raise ValueError(f"table must be one of {', '.join(known)}, got {name!r}.{meant}")
     return _table(name)
 
 

@@ -53,6 +53,7 @@ class BoltzmannMachine(Energy):
 
     def forward(self, x: Points) -> Energies:
         """Return -log sum_z exp(-E(x, z))."""
+        checks.features(x, self.visible, self.bias)
         z = self.hidden_states.to(x.dtype)
         s = torch.cat([x[:, None].expand(-1, len(z), -1), z.expand(len(x), -1, -1)], dim=-1)
         return -torch.logsumexp(-self.joint(s), dim=1)

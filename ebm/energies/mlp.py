@@ -1,6 +1,6 @@
 """An energy made of a multilayer perceptron."""
 
-from ebm import networks
+from ebm import checks, networks
 from ebm.energy import Energy
 from ebm.shapes import Configurations, Energies
 
@@ -18,8 +18,15 @@ class MLP(Energy):
         self, dim: int, *, hidden: tuple[int, ...] = (128, 128), spectral_norm: bool = False
     ) -> None:
         super().__init__()
+        self.dim = checks.count("dim", dim)
         self.network = networks.MLP([dim, *hidden, 1], spectral_norm=spectral_norm)
 
     def forward(self, x: Configurations) -> Energies:
-        """Return the energy of each example."""
+        """Return the energy of each example.
+
+        Raises:
+            TypeError: The examples are no floating-point numbers, or not of the network's dtype.
+            ValueError: The examples have another number of numbers.
+        """
+        checks.examples(x, self.dim, "energies.MLP")
         return self.network(x.flatten(1)).squeeze(-1)

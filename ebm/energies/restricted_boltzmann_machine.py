@@ -38,6 +38,7 @@ class RestrictedBoltzmannMachine(Energy):
 
     def forward(self, x: Points) -> Energies:
         """Return the free energy of each example."""
+        checks.features(x, len(self.visible_bias), self.visible_bias)
         return -x @ self.visible_bias - softplus(self.hidden_bias + x @ self.weights).sum(-1)
 
     def joint(self, x: Tensor, z: Tensor) -> Energies:

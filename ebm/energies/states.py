@@ -20,7 +20,8 @@ def binary_states(dim: int) -> Points:
     """
     if checks.count("dim", dim) > MOST_UNITS:
         raise ValueError(
-            f"dim must be at most {MOST_UNITS} to be enumerated, got dim={dim}. Use ais."
+            f"dim must be at most {MOST_UNITS} to be enumerated, got dim={dim}. Use "
+            "evaluation.ais, and a method that samples, such as contrastive divergence."
         )
     return (torch.arange(2**dim)[:, None] >> torch.arange(dim - 1, -1, -1) & 1).float()
 

@@ -1,5 +1,7 @@
 """Make axes to draw on, with or without a display."""
 
+import functools
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +29,7 @@ def on_screen() -> bool:
     """Return whether matplotlib draws in a window or a notebook."""
     import matplotlib
 
+    _wanted()
     try:
         if matplotlib.get_backend().lower() in _FILES:
             return False
@@ -38,11 +41,34 @@ def on_screen() -> bool:
     return True
 
 
-def present(figure: Any) -> None:
-    """Show a figure where there is a window or a notebook, there once."""
+@functools.cache
+def _wanted() -> str | None:
+    """Return the backend that the user chose, None where matplotlib may choose."""
+    import matplotlib
+
+    return matplotlib.get_backend(auto_select=False)
+
+
+@functools.cache
+def _say_that_there_is_no_display() -> None:
+    warnings.warn(
+        "figures must have a display to be shown on, got none. Pass path='picture.png' to write a "
+        "file, or choose the backend that only writes: MPLBACKEND=Agg.",
+        stacklevel=4,
+    )
+
+
+def present(figure: Any, *, written: bool) -> None:
+    """Show a figure where there is a window or a notebook, there once.
+
+    Where there is neither, nor a file that it was `written` to, and the user did not ask for
+    that, a warning says once how to see it.
+    """
     import matplotlib
 
     if not on_screen():
+        if not written and (_wanted() or "").lower() not in _FILES:
+            _say_that_there_is_no_display()
         return
     import matplotlib.pyplot as plt
 

@@ -46,8 +46,11 @@ def show(
         path: Where the picture is written as well, such as "ring.png".
 
     Raises:
-        ValueError: The energy cannot be drawn; the message says what can be.
+        ValueError: The energy cannot be drawn, or not into such a file; the message says what
+            can be.
     """
+    if path is not None:
+        _picture(Path(path))
     examples = None if data is None else as_examples(data)
     like = examples
     if like is None and samples is not None:
@@ -68,10 +71,30 @@ def show(
     if title is not None:
         ax.set_title(title, loc="left", fontsize=10, color=palette.INK)
     if path is not None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
         ax.figure.savefig(path, dpi=DPI, bbox_inches="tight", pad_inches=0.08)
-    canvas.present(ax.figure)
+    canvas.present(ax.figure, written=path is not None)
     return ax.figure
+
+
+def _picture(path: Path) -> None:
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    if path.suffix and path.suffix[1:].lower() not in known:
+        raise ValueError(
+            f"path must end as a picture's name does, got {path}. Take one of {' '.join(known)}, "
+            f"such as {path.with_suffix('.png').name}."
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe = path.with_name(f".probe-{os.getpid()}")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"path must be a file that can be written, got {path} ({error.strerror}). "
+            "Choose another folder."
+        ) from error
 
 
 def _range(bounds: Any, examples: Tensor) -> tuple[float, float]:

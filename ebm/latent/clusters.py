@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
-from ebm import distributed
+from ebm import checks, distributed
 from ebm.latent.moments import wide
 from ebm.shapes import Energies, Labels, Matrix, Points, Scalar
 
@@ -24,6 +24,7 @@ Batches = Iterable[tuple[Tensor, ...]]
 @torch.no_grad()
 def nearest(x: Points, centers: Matrix) -> Labels:
     """Return the index of the nearest center of each row, the first one among equals."""
+    checks.features(x, centers.shape[1], centers)
     find = _finder(centers)
     return torch.cat([find(rows) for rows in x.split(ROWS)])
 

@@ -53,6 +53,7 @@ class SparseCode(LatentEnergy):
 
     def start(self, x: Points) -> Codes:
         """Return codes of zeros."""
+        checks.features(x, self.atoms.shape[1], self.atoms)
         return x.new_zeros(len(x), len(self.atoms))
 
     def smooth(self, x: Points, z: Codes) -> Energies:

@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ebm import distributed
+from ebm import checks, distributed
 from ebm.latent.moments import wide
 from ebm.shapes import Points, Scalar
 
@@ -162,6 +162,7 @@ class Mixture:
 
     def energies(self, x: Points) -> Tensor:
         """Return -log(weight_k N(x; mean_k, covariance_k)), (batch, components)."""
+        checks.features(x, self.means.shape[1], self.means)
         return torch.stack([self._energy(x, k) for k in range(len(self.means))], -1)
 
     def _energy(self, x: Points, k: int) -> Tensor:

@@ -82,6 +82,7 @@ class TanhEncoder(nn.Module):
 
     def forward(self, x: Points) -> Codes:
         """Return the predicted codes."""
+        checks.features(x, self.linear.in_features, self.gain)
         return self.gain * self.linear(x).tanh()
 
 

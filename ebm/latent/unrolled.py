@@ -39,6 +39,7 @@ class UnrolledISTA(nn.Module):
 
     def every_layer(self, x: Points) -> list[Tensor]:
         """Return the code after each layer."""
+        checks.features(x, self.encoder.shape[1], self.encoder)
         pushed = x @ self.encoder.T
         threshold = self.threshold.clamp(min=0)
         codes = [soft_threshold(pushed, threshold)]

@@ -55,7 +55,7 @@ class BatchNorm(nn.Module):
         if self.training and values < 2:
             raise ValueError(
                 "batch must hold at least 2 values per feature in training, got 1. "
-                "Use a larger batch_size, or call .eval()."
+                "Use a larger batch_size or more data, or call .eval()."
             )
         if self.training and distributed.world() > 1:
             return self._over_all(x)

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from ebm import checks
 from ebm.networks.batch_norm import BatchNorm
@@ -27,4 +27,14 @@ class ConvNet(nn.Sequential):
             convolution = nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)
             layers += [convolution, BatchNorm(after), nn.ReLU()]
         super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.features = features
+        self.channels, self.features = channels, features
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the representation of each picture.
+
+        Raises:
+            TypeError: They are no floating-point numbers, or not of the network's dtype.
+            ValueError: They are no pictures with these channels.
+        """
+        checks.pictures(input, self.channels, self[0].weight)  # pyright: ignore[reportArgumentType]
+        return super().forward(input)

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from ebm import checks
 
@@ -49,6 +49,22 @@ class Convolutional(nn.Sequential):
         super().__init__(*layers, nn.Flatten(), bounded(linear))
         self.shape = (channels, height, width)
         self.features = features
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the output for each picture.
+
+        Raises:
+            TypeError: They are no floating-point numbers, or not of the network's dtype.
+            ValueError: The pictures have another shape than the network was made for.
+        """
+        checks.pictures(input, self.shape[0], self[-1].bias)  # pyright: ignore[reportArgumentType]
+        if tuple(input.shape[1:]) != self.shape:
+            shape = ", ".join(map(str, self.shape))
+            raise ValueError(
+                f"x must have shape (batch, {shape}), got {tuple(input.shape)}. Make the network "
+                "for pictures of that size, or resize them."
+            )
+        return super().forward(input)
 
 
 def _same(module: nn.Module) -> nn.Module:

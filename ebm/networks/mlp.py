@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from ebm import checks
 
@@ -35,4 +35,14 @@ class MLP(nn.Sequential):
                 linear = nn.utils.parametrizations.spectral_norm(linear)
             layers += [linear, activation()]
         super().__init__(*layers[:-1])
-        self.features = sizes[-1]
+        self.inputs, self.features = sizes[0], sizes[-1]
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the output for each row.
+
+        Raises:
+            TypeError: The rows are no floating-point numbers, or not of the network's dtype.
+            ValueError: The rows have another number of features.
+        """
+        checks.features(input, self.inputs, self[-1].bias)  # pyright: ignore[reportArgumentType]
+        return super().forward(input)

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from ebm import checks
 from ebm.networks.batch_norm import BatchNorm
@@ -30,7 +30,17 @@ class Projector(nn.Sequential):
             layers += [nn.Linear(before, after, bias=False), BatchNorm(after), nn.ReLU()]
         layers += [nn.Linear(sizes[-2], sizes[-1], bias=bias)]
         super().__init__(*layers, *([last] if last is not None else []))
-        self.features = sizes[-1]
+        self.inputs, self.features = sizes[0], sizes[-1]
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the embedding of each row.
+
+        Raises:
+            TypeError: The rows are no floating-point numbers, or not of the network's dtype.
+            ValueError: The rows have another number of features.
+        """
+        checks.features(input, self.inputs, self[0].weight)  # pyright: ignore[reportArgumentType]
+        return super().forward(input)
 
 
 class Predictor(Projector):

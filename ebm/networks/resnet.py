@@ -50,8 +50,14 @@ class ResNet18(nn.Module):
             stages += [Block(before, after, stride), Block(after, after, 1)]
             before = after
         self.stages = nn.Sequential(*stages)
-        self.features = 8 * width
+        self.channels, self.features = channels, 8 * width
 
     def forward(self, x: Images) -> Embeddings:
-        """Return the mean of the last feature map over the picture."""
+        """Return the mean of the last feature map over the picture.
+
+        Raises:
+            TypeError: The pictures are no floating-point numbers, or not of the network's dtype.
+            ValueError: They are no pictures with these channels.
+        """
+        checks.pictures(x, self.channels, self.stem[0].weight)  # pyright: ignore[reportArgumentType]
         return self.stages(self.stem(x)).mean((2, 3))

@@ -66,8 +66,10 @@ class ViT(nn.Module):
         """Return the class token after the last layer.
 
         Raises:
-            ValueError: The patch does not divide the picture.
+            TypeError: The pictures are no floating-point numbers, or not of the network's dtype.
+            ValueError: They have other channels, or the patch does not divide them.
         """
+        checks.pictures(x, self.patches.in_channels, self.token)
         patch = self.patches.kernel_size[0]
         if x.shape[2] % patch or x.shape[3] % patch:
             raise ValueError(

@@ -80,6 +80,7 @@ def chain(
             f"thin must be at most steps, got thin={thin} and steps={steps}. "
             "Nothing would be recorded."
         )
+    checks.offers("sampler", sampler, "transition", "ebm.samplers.MALA(0.02)")
     energy = as_energy(energy)
     state = sampler.init(energy, x)
     with held(energy), _bar(type(sampler).__name__, warmup + steps, shown=progress) as bar:

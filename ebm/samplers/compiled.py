@@ -85,11 +85,14 @@ class _Fallback:
         except Exception as error:
             # Compilers fail in many ways, and the plain function is always there.
             self.function = None
-            warnings.warn(
+            words = (
                 f"energy could not be compiled ({type(error).__name__}); it is used without. "
-                "Leave compile out, or see the error with torch.compile(energy)(x).",
-                stacklevel=4,
+                "Leave compile out, or "
             )
+            if any(word in str(error) for word in ("C++ compiler", "CppCompile", "Triton")):
+                _say_once(words + "install a C++ compiler such as g++.")
+            else:
+                warnings.warn(words + "see the error with torch.compile(energy)(x).", stacklevel=4)
             return _plain(self.energy, x, before)
 
 
@@ -97,6 +100,12 @@ def _plain(energy: Any, x: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, 
     if not before:
         return energy_and_score(energy, x)
     return energy_and_score(lambda x: energy(*before, x), x)
+
+
+@functools.cache
+def _say_once(words: str) -> None:
+    """Warn of what holds for every energy."""
+    warnings.warn(words, stacklevel=5)
 
 
 def _rows(energy: Any, x: Tensor) -> int:

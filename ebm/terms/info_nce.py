@@ -97,10 +97,11 @@ class InfoNCE(Energy):
         """Return the loss of each x.
 
         Raises:
-            ValueError: The views are no matrices of one shape, or the negatives fit neither
-                form.
+            ValueError: The views are no matrices of one shape, the batch of all processes
+                holds no other pair, or the negatives fit neither form.
         """
-        checks.embeddings(x, y)
+        alone = negatives is None and len(x) * distributed.world() < 2
+        checks.embeddings(x, y, least=2 if alone else 1, user="negatives of the batch")
         largest = 1 / self.temperature
         if negatives is None and _small(x):
             return one_matrix.contrast(x, y, largest)
@@ -121,7 +122,7 @@ class InfoNCE(Energy):
         """Return the average of E(x, y) and E(y, x), whose sums share their products."""
         if distributed.world() > 1:
             return (self(x, y) + self(y, x)) / 2
-        checks.embeddings(x, y)
+        checks.embeddings(x, y, least=2, user="negatives of the batch")
         largest = 1 / self.temperature
         if _small(x):
             return one_matrix.contrast(x, y, largest, both=True)

@@ -96,9 +96,11 @@ class NTXent(Energy):
         """Return the loss of each pair.
 
         Raises:
-            ValueError: The views are no matrices of one shape.
+            ValueError: The views are no matrices of one shape, or the batch of all processes
+                holds fewer than 2 pairs.
         """
-        checks.embeddings(x, y)
+        alone = len(x) * distributed.world() < 2
+        checks.embeddings(x, y, least=2 if alone else 1, user="negatives of the batch")
         n, largest = len(x), 1 / self.temperature
         if n <= SMALL and distributed.world() == 1:
             return _small(torch.cat([x, y]), largest)

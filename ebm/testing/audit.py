@@ -73,6 +73,11 @@ def audit(
     Raises:
         ValueError: The thing could not be called; the message says with what it was tried.
     """
+    if isinstance(thing, type):
+        raise Uncallable(
+            f"thing must be an instance, got the class {thing.__name__}. "
+            f"Write {thing.__name__}(...)."
+        )
     if isinstance(thing, Sampler):
         return _whole(Kernel(thing), samplers.LAWS, "a sampler", cases, seed, progress=progress)
     if isinstance(thing, Method):

@@ -161,7 +161,7 @@ def _placed(tensors: Batch, device: torch.device) -> Batch:
 def _tensors(data: Any, dtype: torch.dtype | None, *, whole: bool = True) -> Batch:
     parts = data if isinstance(data, tuple | list) else (data,)
     if not parts or not all(isinstance(x, Tensor | np.ndarray) for x in parts):
-        kinds = ", ".join(type(x).__name__ for x in parts) or "nothing"
+        kinds = ", ".join(dict.fromkeys(type(x).__name__ for x in parts)) or "nothing"
         raise TypeError(
             f"data must be a tensor, an array, a tuple of them, a Dataset or a DataLoader, "
             f"got {kinds}. Wrap it in torch.as_tensor."
@@ -174,19 +174,24 @@ def _tensors(data: Any, dtype: torch.dtype | None, *, whole: bool = True) -> Bat
             "belongs to example i."
         )
     for i, x in enumerate(tensors if whole else ()):
-        bad = 0 if not x.is_floating_point() else int((~x.isfinite()).flatten(1).any(1).sum())
-        if bad:
-            raise ValueError(
-                f"data must be finite, got NaN or infinity in {bad} of {len(x)} rows of "
-                f"data[{i}]. Remove or impute them first."
-            )
+        checks.finite(f"data[{i}]", x)
     return tensors
 
 
 def _as_tensor(name: str, x: Tensor | np.ndarray, dtype: torch.dtype | None) -> Tensor:
-    x = torch.as_tensor(x)
+    try:
+        x = torch.as_tensor(x)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} must hold numbers, got an array of {x.dtype}. Call .astype('float32') on it."
+        ) from error
     if x.ndim == 0:
         raise ValueError(f"{name} must have a batch axis, got shape (). Call .reshape(1, -1).")
+    if 0 in x.shape[1:]:
+        raise ValueError(
+            f"{name} must hold at least one number for each example, got shape "
+            f"{tuple(x.shape)}. Check what made it."
+        )
     if x.dtype == torch.uint8:
         raise TypeError(f"{name} must be floating point, got uint8. Divide it by 255.")
     if x.is_floating_point() and dtype is not None:

@@ -38,7 +38,7 @@ def compiled(method: Method, device: torch.device) -> Iterator[None]:
     if reason := missing(device):
         warnings.warn(
             f"compile=True must find a compiler, got none for {device.type} ({reason}). "
-            "Training goes on without it.",
+            "Training goes on without it. Install one, such as g++, or leave compile out.",
             Alarm,
             stacklevel=2,
         )

@@ -78,16 +78,20 @@ def fit(
     Raises:
         Divergence: A term became NaN or infinite.
         Fault: The data, a loader's worker, the disk or another process failed.
+        TypeError: The method, or what makes optimizer or views, is something else.
         ValueError: The data, the folder or a number cannot be used; the message says why.
         KeyboardInterrupt: After Ctrl-C, once the step is done and saved.
         SystemExit: After SIGTERM, once the step is done and saved; the status is 143.
     """
+    _refuse_strangers(method, views)
     for name, value in (("keep", keep), ("save_every", save_every), ("log_every", log_every)):
         checks.count(name, value)
     if steps is not None:
         checks.count("steps", steps)
     if gradient_clip is not None:
         checks.positive("gradient_clip", gradient_clip)
+    if seed is not None:
+        checks.seed(seed)
     if resume and out is None:
         raise ValueError("out must name the run's folder to resume it, got None. Pass out=.")
     fabric = _launched(fabric)
@@ -130,6 +134,34 @@ def fit(
             return loop.sweep(steps or PASSES)
 
 
+NETWORKS = ("encoder", "projector", "predictor", "decoder")
+
+
+def _refuse_strangers(method: object, views: object) -> None:
+    """Refuse what is no method, or holds something else in a network's place.
+
+    Raises:
+        TypeError: It is a class, an energy, or something else.
+    """
+    if isinstance(method, type):
+        raise TypeError(
+            f"method must be an instance, got the class {method.__name__}. "
+            f"Write {method.__name__}(...)."
+        )
+    if not isinstance(method, Method):
+        raise TypeError(
+            f"method must be an ebm.Method, got {type(method).__name__}. To train an energy, pass "
+            "it to a method: methods.ContrastiveDivergence(energy)."
+        )
+    for name in NETWORKS:
+        if name in vars(method):  # modules are kept elsewhere
+            checks.module(name, vars(method)[name])
+    if views is not None and not callable(views):
+        raise TypeError(
+            f"views must be callable, got {type(views).__name__}. Pass views=ebm.views.pair(data)."
+        )
+
+
 def _launched(fabric: Any) -> Any:
     from lightning_fabric import Fabric
     from lightning_fabric.plugins import MixedPrecision
@@ -137,6 +169,11 @@ def _launched(fabric: Any) -> Any:
 
     if fabric is None:
         fabric = Fabric(accelerator="auto", devices=1)
+    if not isinstance(fabric, Fabric):
+        raise TypeError(
+            f"fabric must be a lightning_fabric.Fabric, got {fabric!r}. "
+            'Pass Fabric(accelerator="cuda", devices=1), for example.'
+        )
     if not isinstance(fabric.strategy, DDPStrategy | SingleDeviceStrategy):
         raise ValueError(
             f"strategy must be ddp, or one device, got {type(fabric.strategy).__name__}: what it "

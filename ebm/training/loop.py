@@ -103,7 +103,8 @@ class Loop:
                 self.batch = self._seen(batch)
                 if step == first:
                     _check_signature(self.method, self.batch)
-                self._step(model, step + 1)
+                with self._suiting() if step == 0 else nullcontext():
+                    self._step(model, step + 1)
                 self._finish(step + 1, steps, bar)
                 self.interruption.raise_deaths()
         return self.history
@@ -166,6 +167,25 @@ class Loop:
         if self.scheduler is not None:
             self.scheduler.step()
 
+    @contextmanager
+    def _suiting(self) -> Iterator[None]:
+        """Say of which data it was where the first step fails: networks made for others, often.
+
+        Raises:
+            ValueError: torch refuses something in the step.
+        """
+        try:
+            yield
+        except (RuntimeError, IndexError) as error:
+            if type(error) not in (RuntimeError, IndexError) or distributed.world() > 1:
+                raise
+            shapes = ", ".join(f"{tuple(x.shape)} of {x.dtype}" for x in self.batch)
+            words = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(
+                f"data must suit {type(self.method).__name__} and its networks, got batches "
+                f"{shapes} and {type(error).__name__}: {words}. Make the networks for these shapes."
+            ) from error
+
     def _stream(self) -> Iterator[Batch]:
         epoch, skip = self.place
         for number in itertools.count(epoch):
@@ -190,6 +210,11 @@ class Loop:
         if self.options.views is not None:
             made = self.options.views(*batch)
             batch = tuple(made) if isinstance(made, tuple | list) else (made,)
+            if wrong := [type(x).__name__ for x in batch if not isinstance(x, Tensor)]:
+                raise TypeError(
+                    f"views must return tensors, got {', '.join(wrong)}. Return a tuple of them, "
+                    "the arguments of the method's terms."
+                )
         if self.options.channels_last:
             form = torch.channels_last
             batch = tuple(x.contiguous(memory_format=form) if x.ndim == 4 else x for x in batch)

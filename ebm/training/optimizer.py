@@ -11,11 +11,21 @@ LEARNING_RATE = 1e-3
 
 
 def optimizer_of(method: nn.Module, given: Any) -> Optimizer:
-    """Return the optimizer that was given, or that a callable makes; Adam otherwise."""
+    """Return the optimizer that was given, or that a callable makes; Adam otherwise.
+
+    Raises:
+        TypeError: It is a word, a class, or something else.
+    """
     if isinstance(given, Optimizer):
         return given
+    if given is not None and (isinstance(given, type) or not callable(given)):
+        named = given.__name__ if isinstance(given, type) else "Adam"
+        raise TypeError(
+            f"optimizer must be an optimizer, or make one of the method, got {given!r}. "
+            f"Pass optimizer=lambda m: torch.optim.{named}(m.parameters(), lr=1e-3)."
+        )
     trainable = [p for p in method.parameters() if p.requires_grad]
-    made = trainable if given is None else given(method)
+    made: Any = trainable if given is None else given(method)
     return made if isinstance(made, Optimizer) else torch.optim.Adam(made, lr=LEARNING_RATE)
 
 
@@ -27,7 +37,7 @@ def schedule_of(optimizer: Optimizer, given: Callable[[Optimizer], Any] | None) 
     """
     if given is None:
         return None
-    made = given(optimizer)
+    made = given(optimizer) if callable(given) else given
     if not (hasattr(made, "step") and hasattr(made, "state_dict")):
         raise TypeError(
             f"schedule must map an optimizer to a torch scheduler, got {type(made).__name__}. "

@@ -58,8 +58,9 @@ def save_encoder(method: Method, path: str | os.PathLike[str]) -> Path:
     Load it with `encoder.load_state_dict(safetensors.torch.load_file(path))`.
 
     Raises:
-        ValueError: The method has no module called `encoder`.
+        ValueError: The method has no module called `encoder`, or the path cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     encoder = getattr(method, "encoder", None)
@@ -69,9 +70,14 @@ def save_encoder(method: Method, path: str | os.PathLike[str]) -> Path:
             "Save method.state_dict() with torch.save instead."
         )
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()
     }
-    atomically(path, lambda part: save_file(state, part))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomically(path, lambda part: save_file(state, part))
+    except (OSError, SafetensorError) as error:
+        raise ValueError(
+            f"path must be a file that can be written, got {path} ({error}). Choose another."
+        ) from error
     return path

@@ -109,6 +109,7 @@ class Adversarial(Method):
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """Return the terms of the cost, or of the generator when it is its turn."""
+        checks.configurations("x", x)
         if self.step % (self.cost_steps + 1) == self.cost_steps:
             return self.generator_terms(x)
         with torch.no_grad():

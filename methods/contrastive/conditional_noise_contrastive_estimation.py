@@ -52,6 +52,7 @@ class ConditionalNoiseContrastiveEstimation(Method):
 
         The noise is standard normal and drawn if None, (ratio * batch, *shape).
         """
+        checks.configurations("x", x)
         copies = x.repeat(self.ratio, *[1] * (x.ndim - 1))
         noise = torch.randn_like(copies) if noise is None else noise
         moved = checks.one_per_example(self.energy(copies + self.sigma * noise), len(copies))

@@ -53,6 +53,7 @@ class DenoisingScoreMatching(Method):
 
     def terms(self, x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
         """Return the squared error of the score; standard normal noise is drawn if None."""
+        checks.configurations("x", x)
         noise = torch.randn_like(x) if noise is None else noise
         level = torch.randint(len(self.sigma), (len(x),), device=x.device)
         sigma = x.new_tensor(self.sigma)[level]

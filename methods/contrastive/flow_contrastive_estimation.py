@@ -57,7 +57,13 @@ class FlowContrastiveEstimation(Method):
 
         Raises:
             ImportError: zuko is missing.
+            ValueError: The data are no points.
         """
+        if data.ndim != 2:
+            raise ValueError(
+                f"data must be points, (n, dim), for a flow, got {tuple(data.shape)}. Call "
+                ".flatten(1) on small pictures, or use noise contrastive estimation."
+            )
         try:
             import zuko
         except ImportError as error:

@@ -52,8 +52,11 @@ class JointEnergy(Method):
     ) -> None:
         super().__init__()
         self.classifier = classifier
+        checks.offers("sampler", sampler, "move", "ebm.samplers.MALA(0.02)")
         self.sampler = sampler
         self.steps = checks.count("steps", steps)
+        if replay is not None:
+            checks.offers("replay", replay, "draw", "ebm.memory.Replay(10_000)")
         self.replay = replay
         self.start = start
         self.density_weight = checks.not_negative("density_weight", density_weight)

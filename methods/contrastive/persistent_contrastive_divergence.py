@@ -58,8 +58,11 @@ class PersistentContrastiveDivergence(Method):
     ) -> None:
         super().__init__()
         self.energy = as_energy(energy)
+        checks.offers("sampler", sampler, "move", "ebm.samplers.MALA(0.02)")
         self.sampler = sampler
         self.steps = checks.count("steps", steps)
+        if replay is not None:
+            checks.offers("replay", replay, "draw", "ebm.memory.Replay(10_000)")
         self.replay = Replay() if replay is None else replay
         self.start = start
         self.magnitude_weight = checks.not_negative("magnitude_weight", magnitude_weight)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ebm import Energy, Method, as_energy, energies, score
+from ebm import Energy, Method, as_energy, checks, energies, score
 
 
 class ScoreMatching(Method):
@@ -39,7 +39,7 @@ class ScoreMatching(Method):
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """Return half the squared score, and its divergence, not divided by the dimension."""
-        x = x.detach().requires_grad_()
+        x = checks.configurations("x", x).detach().requires_grad_()
         s = score(self.energy, x, create_graph=True).flatten(1)
         divergence = torch.zeros_like(s[:, 0])
         for i in range(s.shape[1]):

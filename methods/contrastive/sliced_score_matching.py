@@ -51,7 +51,7 @@ class SlicedScoreMatching(Method):
 
         The directions are random signs and drawn if None, (slices, batch, *shape).
         """
-        x = x.detach().requires_grad_()
+        x = checks.configurations("x", x).detach().requires_grad_()
         s = score(self.energy, x, create_graph=True)
         if directions is None:
             signs = torch.randint(2, (self.slices, *x.shape), device=x.device)

@@ -61,5 +61,6 @@ class DenoisingAutoencoder(Method):
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """Return the squared error of what is rebuilt from noisy examples."""
+        checks.configurations("x", x)
         noisy = x + self.sigma * torch.randn_like(x)
         return {"denoising": self.reconstruction(x, self.denoise(noisy))}

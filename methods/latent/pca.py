@@ -52,7 +52,7 @@ class PCA(Method):
 
     def encode(self, x: Tensor) -> Codes:
         """Return the coordinates in the subspace."""
-        return (x.flatten(1) - self._ready(x)) @ self.axes.T
+        return self._centered(x) @ self.axes.T
 
     def decode(self, z: Codes) -> Tensor:
         """Return the points of the subspace, flat: (batch, dim)."""
@@ -60,7 +60,7 @@ class PCA(Method):
 
     def energy(self, x: Tensor) -> Energies:
         """Return the squared distance to the subspace."""
-        centered = x.flatten(1) - self._ready(x)
+        centered = self._centered(x)
         return (centered - centered @ self.axes.T @ self.axes).square().sum(-1)
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
@@ -85,9 +85,11 @@ class PCA(Method):
         self.variances = values[: self.components].to(x.dtype)
         return {"reconstruction": values[self.components :].sum()}
 
-    def _ready(self, x: Tensor) -> Tensor:
+    def _centered(self, x: Tensor) -> Tensor:
         if self.mean.numel() == 0:
             raise ValueError(
                 "axes must come from data first, got none. Call ebm.fit(method, data)."
             )
-        return self.mean
+        rows = x.flatten(1)
+        checks.features(rows, len(self.mean), self.mean)
+        return rows - self.mean

@@ -57,12 +57,12 @@ class ProbabilisticPCA(Method):
 
     def encode(self, x: Tensor) -> Codes:
         """Return the mean of the posterior of z."""
-        z = (x.flatten(1) - self._ready()) @ self.axes.T
+        z = self._centered(x) @ self.axes.T
         return z * (self.variances - self.noise).clamp(min=0).sqrt() / self.variances
 
     def energy(self, x: Tensor) -> Energies:
         """Return -log N(x; mean, W W^T + noise I)."""
-        centered = x.flatten(1) - self._ready()
+        centered = self._centered(x)
         z = centered @ self.axes.T
         rest = (centered - z @ self.axes).square().sum(-1) / self.noise
         dim = centered.shape[1]
@@ -99,9 +99,11 @@ class ProbabilisticPCA(Method):
         entropy = entropy + (len(mean) - self.components) * noise.log()
         return {"negative_log_likelihood": entropy / 2}
 
-    def _ready(self) -> Tensor:
+    def _centered(self, x: Tensor) -> Tensor:
         if self.mean.numel() == 0:
             raise ValueError(
                 "axes must come from data first, got none. Call ebm.fit(method, data)."
             )
-        return self.mean
+        rows = x.flatten(1)
+        checks.features(rows, len(self.mean), self.mean)
+        return rows - self.mean
