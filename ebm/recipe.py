@@ -59,6 +59,11 @@ class Recipe:
         try:
             inspect.signature(kind.example).bind(data, **given)
             return kind.example(data, **given), data, views
+        except ValueError as error:
+            if not self.hyper or str(error).startswith(tuple(self.hyper)):
+                raise
+            asked = ", ".join(f"{name}={value!r}" for name, value in self.hyper.items())
+            raise ValueError(f"{error} It was asked for with {asked}.") from error
         except (TypeError, RuntimeError, MemoryError, OverflowError) as error:
             raise ValueError(
                 f"{kind.__name__} must take these hyper-parameters, got {sorted(given)} "
@@ -159,20 +164,22 @@ def paper_of(kind: type[Method]) -> str:
 
 
 def hyper_parameters(kind: type[Method]) -> dict[str, tuple[Any, Any, str]]:
-    """Return the type, default and description of each simple hyper-parameter."""
+    """Return the type, default and description of each simple hyper-parameter of `example`.
+
+    What the constructor takes and `example` does not, it derives from the data.
+    """
     import docstring_parser
 
     documented = docstring_parser.parse(inspect.getdoc(kind) or "").params
     documented += docstring_parser.parse(inspect.getdoc(kind.example) or "").params
     words = {p.arg_name: " ".join((p.description or "").split()) for p in documented}
     found: dict[str, tuple[Any, Any, str]] = {}
-    for call in (kind.__init__, kind.example):
-        for name, parameter in inspect.signature(call).parameters.items():
-            annotation = _simple(parameter.annotation)
-            if annotation is None or parameter.kind == parameter.VAR_KEYWORD:
-                continue
-            default = None if parameter.default is parameter.empty else parameter.default
-            found[name] = (annotation, default, words.get(name, ""))
+    for name, parameter in inspect.signature(kind.example).parameters.items():
+        annotation = _simple(parameter.annotation)
+        if annotation is None or parameter.kind == parameter.VAR_KEYWORD:
+            continue
+        default = None if parameter.default is parameter.empty else parameter.default
+        found[name] = (annotation, default, words.get(name, ""))
     return found
 
 

@@ -133,6 +133,13 @@ def test_hyper_parameters_are_options_with_help(here, capsys):
     assert json.loads((here / "a/run.json").read_text())["recipe"]["hyper"] == {"temperature": 0.7}
 
 
+def test_every_option_of_a_method_is_one_that_its_example_takes(here):
+    words = ("--magnitude-weight", 0.1, "--gradient-weight", 0.2, "--steps", 2, "--out", "a")
+    assert call("train", "contrastive-divergence", *words) == 0
+    terms = (here / "a/metrics.csv").read_text().splitlines()[0].split(",")
+    assert {"magnitude", "gradient"} <= set(terms)
+
+
 def test_a_hyper_parameter_named_like_an_option_gets_a_prefix(here):
     words = ("train", "contrastive-divergence", "--method-steps", 3, "--steps", 1, "--out", "a")
     assert call(*words) == 0
@@ -231,6 +238,7 @@ MISTAKES = [
     (("train", "simclr", "--encoder", "mine:Lies"), r"features=9.*got shape \(2, 5\)\. Set enc"),
     (("train", "simclr", "--encoder", "mine:whole"), r"must be a torch module, got Tensor"),
     (("train", "k-means", "--data", "nan.npy"), r"data must be finite"),
+    (("train", "vicreg", "--dim", "0"), r"whole number of at least 1.*asked for with dim=0\."),
     (("landscape", "mine.py"), r"Name what to draw in it: mine\.py:my_energy"),
     (
         ("landscape", "mine.py:bowl", "--out", "file/a.png"),

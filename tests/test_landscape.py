@@ -313,6 +313,11 @@ def test_wrong_numbers_are_refused(options, message):
         landscape.grid(skewed, **options)
 
 
+def test_an_energy_that_is_finite_nowhere_is_not_shown():
+    with pytest.raises(ValueError, match=r"finite somewhere.*everywhere\. Choose other bounds"):
+        landscape.show(lambda x: x[:, 0] * torch.nan, resolution=4)
+
+
 def test_what_is_not_an_energy_is_refused():
     with pytest.raises(TypeError, match=r"Write Quadratic\(\.\.\.\)"):
         landscape.show(ebm.energies.Quadratic)

@@ -138,10 +138,12 @@ def test_the_contrast_vanishes_on_equal_batches_and_changes_sign_with_them():
 
 
 def test_no_gradient_flows_into_the_negatives():
-    negatives = torch.randn(4, 2, requires_grad=True)
-    terms = contrast(ebm.energies.MLP(2), torch.randn(4, 2), negatives)
-    terms["negatives"].sum().backward()
-    assert negatives.grad is None
+    start = torch.randn(4, 2, requires_grad=True)
+    for negatives in (start, 2 * start):
+        terms = contrast(ebm.energies.MLP(2), torch.randn(4, 2), negatives)
+        terms["negatives"].sum().backward()
+        assert start.grad is None
+        assert negatives.requires_grad
 
 
 def test_short_steps_leave_the_negatives_at_their_data():

@@ -148,6 +148,29 @@ def test_the_ladder_is_the_plain_loss_at_one_level_and_sees_its_sigma():
     torch.testing.assert_close(ladder.terms(x, noise), one.terms(x, noise))
 
 
+def test_the_ladder_weighs_a_level_by_its_share_of_the_largest_variance():
+    levels = (0.1, 0.5, 2.0)
+    x, noise = torch.randn(2, 60, 1, dtype=torch.float64)
+    torch.manual_seed(3)
+    method = methods.DenoisingScoreMatching(lambda x, sigma: Skewed()(x), sigma=levels)
+    found = method.terms(x, noise)["denoising"]
+    torch.manual_seed(3)
+    drawn = torch.randint(3, (60,))
+    for level, sigma in enumerate(levels):
+        plain = methods.DenoisingScoreMatching(Skewed(), sigma=sigma).terms(x, noise)["denoising"]
+        rows = drawn == level
+        assert rows.sum() > 5
+        torch.testing.assert_close(found[rows], (sigma / 2) ** 2 * plain[rows], rtol=1e-12, atol=0)
+
+
+def test_denoising_refuses_what_is_no_floating_point_data():
+    for cls in (methods.ScoreMatching, methods.SlicedScoreMatching):
+        with pytest.raises(TypeError, match=r"x must be floating point, got torch.int64\. Call"):
+            cls(Skewed()).terms(torch.ones(3, 1).long())
+    with pytest.raises(TypeError, match=r"x must be floating point, got torch.int64\. Call"):
+        methods.DenoisingScoreMatching(Skewed(), sigma=0.1).terms(torch.ones(3, 1).long())
+
+
 def test_every_level_of_the_ladder_has_the_optimum_of_its_own_sigma():
     levels = (2.0, 0.5, 0.1)
     log_precision = nn.Parameter(torch.zeros(3, dtype=torch.float64))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from ebm.energy import Energy
@@ -58,22 +59,31 @@ def show(
     landscape: Landscape
     if like is None or like.shape[1:] == (2,):
         landscape = grid(energy, bounds, resolution or 150, data=like, given=given)
-        ax = draw(landscape, data=examples, samples=samples)
+        ax = draw(_finite(landscape), data=examples, samples=samples)
     elif like[0].numel() == 1:
         low, high = _range(bounds, like)
         a, b = (like.new_full(like.shape[1:] or (1,), end) for end in (low, high))
         landscape = profile(energy, a, b, resolution or 400, margin=0, given=given)
-        ax = draw(landscape)
+        ax = draw(_finite(landscape))
     else:
         a, b, c = spanning(like)
         landscape = plane(energy, a, b, c, resolution or 60, data=like, given=given)
-        ax = draw(landscape)
+        ax = draw(_finite(landscape))
     if title is not None:
         ax.set_title(title, loc="left", fontsize=10, color=palette.INK)
     if path is not None:
         ax.figure.savefig(path, dpi=DPI, bbox_inches="tight", pad_inches=0.08)
     canvas.present(ax.figure, written=path is not None)
     return ax.figure
+
+
+def _finite(landscape: Any) -> Any:
+    if not np.isfinite(landscape.values).any():
+        raise ValueError(
+            "energy must be finite somewhere in what is drawn, got NaN or infinity everywhere. "
+            "Choose other bounds, or look for a logarithm of 0 or a diverged run in the energy."
+        )
+    return landscape
 
 
 def _picture(path: Path) -> None:

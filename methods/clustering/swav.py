@@ -74,6 +74,9 @@ class SwAV(Method):
         size: int = 0,
         temperature: float = 0.1,
         epsilon: float = 0.03,
+        iterations: int = 3,
+        frozen_steps: int = 0,
+        queue_after: float = 0.15,
     ) -> "SwAV":
         """Return a small instance for points, pictures or a pair of views.
 
@@ -88,6 +91,9 @@ class SwAV(Method):
             queues=(Queue(size, dim), Queue(size, dim)) if size else (),
             temperature=temperature,
             epsilon=epsilon,
+            iterations=iterations,
+            frozen_steps=frozen_steps,
+            queue_after=queue_after,
         )
 
     def encode(self, x: Tensor) -> Embeddings:

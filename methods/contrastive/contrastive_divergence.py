@@ -70,9 +70,21 @@ class ContrastiveDivergence(Method):
         self.gradient_weight = checks.not_negative("gradient_weight", gradient_weight)
 
     @classmethod
-    def example(cls, data: Tensor, *, steps: int = 10) -> "ContrastiveDivergence":
+    def example(
+        cls,
+        data: Tensor,
+        *,
+        steps: int = 10,
+        magnitude_weight: float = 0.0,
+        gradient_weight: float = 0.0,
+    ) -> "ContrastiveDivergence":
         """Return a small instance for points or images."""
-        return cls(energies.MLP(data[0].numel()), steps=steps)
+        return cls(
+            energies.MLP(data[0].numel()),
+            steps=steps,
+            magnitude_weight=magnitude_weight,
+            gradient_weight=gradient_weight,
+        )
 
     @classmethod
     def convergent(

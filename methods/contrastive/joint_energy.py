@@ -62,7 +62,13 @@ class JointEnergy(Method):
         self.density_weight = checks.not_negative("density_weight", density_weight)
 
     @classmethod
-    def example(cls, data: Tensor | tuple[Tensor, Tensor], *, steps: int = 10) -> "JointEnergy":
+    def example(
+        cls,
+        data: Tensor | tuple[Tensor, Tensor],
+        *,
+        steps: int = 10,
+        density_weight: float = 1.0,
+    ) -> "JointEnergy":
         """Return a small instance for examples and their classes.
 
         Raises:
@@ -75,7 +81,7 @@ class JointEnergy(Method):
             )
         x, labels = data
         net = networks.MLP([x[0].numel(), 128, 128, int(labels.max()) + 1])
-        return cls(nn.Sequential(nn.Flatten(), net), steps=steps)
+        return cls(nn.Sequential(nn.Flatten(), net), steps=steps, density_weight=density_weight)
 
     def energy(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Return E(x, y), or without a label E(x), (batch,)."""

@@ -44,9 +44,9 @@ class MinimumProbabilityFlow(Method):
         return binarized(x), views
 
     @classmethod
-    def example(cls, data: Tensor) -> "MinimumProbabilityFlow":
+    def example(cls, data: Tensor, *, flow_weight: float = 1.0) -> "MinimumProbabilityFlow":
         """Return a small instance for binary vectors or images."""
-        return cls(energies.MLP(data[0].numel()))
+        return cls(energies.MLP(data[0].numel()), flow_weight=flow_weight)
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """Return the flow from each example to its neighbors."""

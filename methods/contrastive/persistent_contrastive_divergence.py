@@ -76,10 +76,27 @@ class PersistentContrastiveDivergence(Method):
             )
 
     @classmethod
-    def example(cls, data: Tensor, *, steps: int = 10) -> "PersistentContrastiveDivergence":
+    def example(
+        cls,
+        data: Tensor,
+        *,
+        steps: int = 10,
+        magnitude_weight: float = 0.0,
+        gradient_weight: float = 0.0,
+        kl_weight: float = 0.0,
+        entropy_weight: float = 0.3,
+    ) -> "PersistentContrastiveDivergence":
         """Return a small instance for points or images."""
         replay = Replay(max(1_000, min(10_000, len(data) // 10)))  # so that each moves often
-        return cls(energies.MLP(data[0].numel()), steps=steps, replay=replay)
+        return cls(
+            energies.MLP(data[0].numel()),
+            steps=steps,
+            replay=replay,
+            magnitude_weight=magnitude_weight,
+            gradient_weight=gradient_weight,
+            kl_weight=kl_weight,
+            entropy_weight=entropy_weight,
+        )
 
     def negatives(self, x: Tensor) -> Tensor:
         """Return one evolved chain for each example, detached."""

@@ -42,9 +42,12 @@ class SlicedScoreMatching(Method):
         self.variance_reduced = variance_reduced
 
     @classmethod
-    def example(cls, data: Tensor, *, slices: int = 1) -> "SlicedScoreMatching":
+    def example(
+        cls, data: Tensor, *, slices: int = 1, variance_reduced: bool = True
+    ) -> "SlicedScoreMatching":
         """Return a small instance for points or images."""
-        return cls(energies.MLP(data[0].numel()), slices=slices)
+        net = energies.MLP(data[0].numel())
+        return cls(net, slices=slices, variance_reduced=variance_reduced)
 
     def terms(self, x: Tensor, directions: Tensor | None = None) -> dict[str, Tensor]:
         """Return half the squared score, and the divergence seen along the directions.

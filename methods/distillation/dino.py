@@ -73,6 +73,8 @@ class DINO(Method):
         temperature: float = 0.1,
         teacher_temperature: float = 0.04,
         momentum: float = 0.98,
+        center_momentum: float = 0.9,
+        frozen_steps: int = 0,
     ) -> "DINO":
         """Return a small instance for points, pictures or a pair of views."""
         encoder = encoder or networks.encoder_for(data)
@@ -83,6 +85,8 @@ class DINO(Method):
             temperature=temperature,
             teacher_temperature=teacher_temperature,
             momentum=momentum,
+            center_momentum=center_momentum,
+            frozen_steps=frozen_steps,
         )
 
     @property

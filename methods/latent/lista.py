@@ -55,14 +55,21 @@ class LISTA(Method):
         atoms: int | None = None,
         layers: int = 3,
         sparsity_weight: float = 0.1,
+        code_weight: float = 1.0,
+        energy_weight: float = 0.0,
     ) -> "LISTA":
         """Return a small instance with atoms drawn from the data."""
         rows = data.flatten(1)
-        count = max(16, rows.shape[1]) if atoms is None else atoms
+        count = max(16, rows.shape[1]) if atoms is None else checks.count("atoms", atoms)
         first = rows[torch.randint(len(rows), (count,), device=rows.device)]
         first = first + 0.1 * torch.randn_like(first) * first.std()
         first = first / first.norm(dim=1, keepdim=True).clamp(min=1e-6)
-        return cls(SparseCode(first, sparsity_weight=sparsity_weight), layers=layers)
+        return cls(
+            SparseCode(first, sparsity_weight=sparsity_weight),
+            layers=layers,
+            code_weight=code_weight,
+            energy_weight=energy_weight,
+        )
 
     def encode(self, x: Tensor) -> Codes:
         """Return the network's codes."""

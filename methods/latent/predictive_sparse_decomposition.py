@@ -67,7 +67,7 @@ class PredictiveSparseDecomposition(Method):
     ) -> "PredictiveSparseDecomposition":
         """Return a small instance with random atoms for data of any shape."""
         dim = data[0].numel()
-        first = torch.randn(2 * dim if atoms is None else atoms, dim)
+        first = torch.randn(2 * dim if atoms is None else checks.count("atoms", atoms), dim)
         first = first / first.norm(dim=1, keepdim=True)
         return cls(first, sparsity_weight=sparsity_weight, prediction_weight=prediction_weight)
 

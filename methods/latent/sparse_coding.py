@@ -16,7 +16,7 @@ Differs: |z|_1 with exact inference; any optimizer moves the atoms.
 import torch
 from torch import Tensor
 
-from ebm import Method
+from ebm import Method, checks
 from ebm.latent.dictionary import SparseCode, into_unit_ball
 from ebm.latent.inference import Inference
 from ebm.shapes import Codes, Energies
@@ -48,7 +48,7 @@ class SparseCoding(Method):
     ) -> "SparseCoding":
         """Return a small instance with random atoms for data of any shape."""
         dim = data[0].numel()
-        first = torch.randn(2 * dim if atoms is None else atoms, dim)
+        first = torch.randn(2 * dim if atoms is None else checks.count("atoms", atoms), dim)
         first = first / first.norm(dim=1, keepdim=True)
         return cls(first, sparsity_weight=sparsity_weight)
 

@@ -60,6 +60,7 @@ class TiCo(Method):
         encoder: nn.Module | None = None,
         dim: int = 64,
         covariance_weight: float = 8.0,
+        covariance_momentum: float = 0.9,
         momentum: float = 0.99,
     ) -> "TiCo":
         """Return a small instance for points, pictures or a pair of views."""
@@ -71,6 +72,7 @@ class TiCo(Method):
             projector,
             dim=dim,
             covariance_weight=covariance_weight,
+            covariance_momentum=covariance_momentum,
             momentum=momentum,
         )
 
