@@ -36,21 +36,26 @@ def as_noise(noise: Any) -> Noise:
 
 
 def draw(noise: Noise, count: int, like: Tensor) -> Tensor:
-    """Return `count` samples without a graph, of the dtype and on the device of `like`.
+    """Return `count` samples without a graph, of the dtype and on the device of `like`."""
+    size: Any = (count,) if isinstance(noise, torch.distributions.Distribution) else count
+    with torch.no_grad():
+        return noise.sample(size).to(like)
+
+
+def negatives(noise: Noise, count: int, x: Tensor) -> Tensor:
+    """Return `count` samples shaped like the examples, (count, *shape).
 
     Raises:
+        TypeError: x is no tensor of floating-point numbers.
         ValueError: A sample is of another size than an example.
     """
-    size: Any = (count,) if isinstance(noise, torch.distributions.Distribution) else count
-    checks.configurations("x", like)
-    with torch.no_grad():
-        made = noise.sample(size).to(like)
-    if made.numel() != count * like.shape[1:].numel():
+    made = draw(noise, count, checks.configurations("x", x))
+    if made.numel() != count * x.shape[1:].numel():
         raise ValueError(
-            f"noise must be shaped like the data, {tuple(like.shape[1:])}, got samples of shape "
+            f"noise must be shaped like the data, {tuple(x.shape[1:])}, got samples of shape "
             f"{tuple(made.shape[1:])}. Make the noise for this data."
         )
-    return made
+    return made.view(-1, *x.shape[1:])
 
 
 def log_prob(noise: Noise, x: Tensor) -> Energies:

@@ -634,7 +634,7 @@ def test_pictures_in_the_folder_itself_have_one_label_and_gray_stays_gray(tmp_pa
 def test_size_resizes_about_the_center(tmp_path):
     picture(tmp_path / "a.png", size=(6, 4), color=(255, 255, 255))
     picture(tmp_path / "b.png", size=(10, 9))
-    with pytest.raises(ValueError, match=r"pictures must have one shape, got 9x10 .*Pass size=4"):
+    with pytest.raises(ValueError, match=r"pictures must have one shape, got 9x10 .*size=4\)"):
         toy_data.folder(tmp_path)
     assert toy_data.folder(tmp_path, size=5).images.shape == (2, 3, 5, 5)
     assert toy_data.folder(tmp_path, size=(2, 3)).images.shape == (2, 3, 2, 3)
@@ -781,12 +781,31 @@ def test_functions_that_cannot_be_found_are_refused_with_the_cure(tmp_path, monk
         toy_data.load(":function")
     with pytest.raises(ValueError, match="must name an existing file"):
         toy_data.load("no_such_file.py:function")
-    # What the user's own module lacks is reported as it is.
+    # What the user's own module lacks, or raises, is named.
     (tmp_path / "lacking_module.py").write_text("import no_such_thing_at_all")
-    with pytest.raises(ModuleNotFoundError, match="no_such_thing_at_all"):
+    words = r"lacking_module must run .*ModuleNotFoundError: No module named 'no_such_thing_at_all'"
+    with pytest.raises(ValueError, match=words):
         toy_data.load("lacking_module:function")
+    (tmp_path / "broken.py").write_text("def function(:")
+    with pytest.raises(ValueError, match=r"broken\.py must run when it is imported, got SyntaxErr"):
+        toy_data.load("broken.py:function")
+    (tmp_path / "failing.py").write_text(FAILING)
+    with pytest.raises(ValueError, match=r"failing\.py:fails must return data, got KeyError: 'x'"):
+        toy_data.load("failing.py:fails")
+    with pytest.raises(ValueError, match=r"failing\.py:leaves must return data, got SystemExit: 3"):
+        toy_data.load("failing.py:leaves")
+    with pytest.raises(TypeError, match=r"failing\.py:words must return numbers, got <U1\. Call"):
+        toy_data.load("failing.py:words")
     assert len(toy_data.load("toy_data:spirals", 4)) == 4
 
+
+FAILING = """
+import numpy as np
+
+def fails(): return {}["x"]
+def leaves(): raise SystemExit(3)
+def words(): return np.array(["a", "b"])
+"""
 
 PLAIN = """
 import sys

@@ -59,7 +59,7 @@ class NoiseContrastiveEstimation(Method):
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """Return the loss of calling data data, and that of calling noise noise."""
-        negatives = _noise.draw(self.noise, self.ratio * len(x), x).view(-1, *x.shape[1:])
+        negatives = _noise.negatives(self.noise, self.ratio * len(x), x)
         k = math.log(self.ratio)
         data = softplus(k - self.log_ratio(x))
         noise = self.ratio * softplus(self.log_ratio(negatives) - k)

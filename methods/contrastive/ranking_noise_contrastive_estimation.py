@@ -53,7 +53,7 @@ class RankingNoiseContrastiveEstimation(Method):
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         """Return minus the log probability that the data rank first."""
-        negatives = _noise.draw(self.noise, self.candidates * len(x), x).view(-1, *x.shape[1:])
+        negatives = _noise.negatives(self.noise, self.candidates * len(x), x)
         others = self.log_ratio(negatives).view(self.candidates, len(x))
         logits = torch.cat([self.log_ratio(x)[:, None], others.T], dim=1)
         return {"ranking": torch.logsumexp(logits, dim=1) - logits[:, 0]}
