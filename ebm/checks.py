@@ -92,11 +92,8 @@ def fraction(name: str, value: float) -> float:
 
 def count(name: str, value: int, least: int = 1) -> int:
     """Return the whole number, refused unless it is at least `least`."""
-    try:
-        whole = operator.index(value)
-    except TypeError:
-        whole = None
-    if whole is None or isinstance(value, bool) or whole < least:
+    whole = _index(value)
+    if whole is None or whole < least:
         raise ValueError(
             f"{name} must be a whole number of at least {least}, got {name}={value!r}. "
             f"Pass {name}={least} or more, without a fraction."
@@ -135,11 +132,12 @@ def offers(name: str, value: object, call: str, such: str) -> None:
 
 def seed(value: int) -> int:
     """Return the seed, refused unless it is a whole number that torch takes."""
-    if not isinstance(value, int) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
+    whole = _index(value)
+    if whole is None or not -(2**63) <= whole < 2**63:
         raise ValueError(
             f"seed must be a whole number of less than 2^63, got seed={value!r}. Pass seed=0."
         )
-    return value
+    return whole
 
 
 def configurations(name: str, x: Tensor) -> Tensor:
@@ -263,6 +261,14 @@ def _for_network(x: Tensor, like: Tensor) -> None:
             f"x must have the dtype of the network, {like.dtype}, got {x.dtype}. "
             f"Call {cure or f'.to({like.dtype})'} on it."
         )
+
+
+def _index(value: object) -> int | None:
+    """Return the whole number, numpy's and torch's too, or None."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        return None
 
 
 def _number(value: object) -> bool:
