@@ -8,8 +8,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
+import methods
 from ebm import Energy, Reach, terms
 from ebm.terms import log_sum_exp
 from ebm.traits import CollapseValue, evaluate, find
@@ -569,6 +570,10 @@ def test_vicreg_is_the_official_number() -> None:
     value = float(objective(X, Y).mean())
     assert value == pytest.approx(official_vicreg(X.tolist(), Y.tolist()), rel=1e-13)
     assert value == pytest.approx(10.39773757339529, rel=1e-13)
+    method = methods.VICReg(nn.Identity()).terms(X, Y)  # with its own weights
+    assert set(method) == {"invariance", "variance", "covariance"}
+    total = sum(float(part.mean()) for part in method.values())
+    assert total == pytest.approx(10.39773757339529, rel=1e-13)
 
 
 def test_swapped_prediction_averages_over_other_crops() -> None:
