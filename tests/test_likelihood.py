@@ -85,6 +85,18 @@ def test_maximum_likelihood_recovers_a_precision(dim):
     assert log_precision.exp().item() == pytest.approx(0.5, rel=1e-4)
 
 
+@pytest.mark.parametrize("dim", [1, 2])
+def test_maximum_likelihood_on_cells_is_the_negative_log_density(dim):
+    support, volume = evaluation.cells([(-8, 8)] * dim, 80)
+    method = methods.MaximumLikelihood(
+        lambda x: x.square().sum(-1) / 2, support.double(), volume=volume
+    )
+    x = torch.randn(5, dim, dtype=torch.float64)
+    terms = method.terms(x)
+    exact = -torch.distributions.Normal(0.0, 1.0).log_prob(x).sum(-1)
+    torch.testing.assert_close(terms["data"] + terms["log_normalizer"], exact, rtol=1e-6, atol=0)
+
+
 def test_maximum_likelihood_by_enumeration_is_the_negative_log_likelihood():
     states = evaluation.binary_states(3)
     energy = lambda x: (x * torch.tensor([1.0, -2.0, 0.5])).sum(-1)  # noqa: E731
