@@ -263,7 +263,14 @@ def _points(name: str, steps: int) -> Problem:
     else:
         contenders["FlowContrastiveEstimation"] = methods.FlowContrastiveEstimation.example
     return Problem(
-        name, lambda n, g: source(n, generator=g), judge, contenders, steps, 4_000, bounds=bounds
+        name,
+        lambda n, g: source(n, generator=g),
+        judge,
+        contenders,
+        steps,
+        4_000,
+        rate=4e-3,
+        bounds=bounds,
     )
 
 
@@ -410,12 +417,13 @@ def _betas(method: Method) -> tuple[float, float]:
 
 
 def _haste(method: Method) -> float:
-    """Return how much larger than the oracle's the rate of a method is."""
+    """Return how much larger than the problem's the rate of a method is."""
     # A contrast's gradient is bounded, and small where data and noise are told apart. Persistent
-    # chains with little momentum bear a larger rate, and need it in so few steps.
-    if isinstance(method, CONTRASTS):
-        return 4.0
-    return 2.0 if isinstance(method, methods.PersistentContrastiveDivergence) else 1.0
+    # chains with little momentum bear a larger rate, and need it in so few steps. Two players
+    # chase each other.
+    if isinstance(method, (*CONTRASTS, methods.PersistentContrastiveDivergence)):
+        return 2.0
+    return 0.5 if isinstance(method, methods.Adversarial) else 1.0
 
 
 def _batch_size(method: Method, data: Any, evaluations: int) -> int:
