@@ -244,7 +244,9 @@ def _points(name: str, steps: int) -> Problem:
         ORACLE: oracle,
         "ContrastiveDivergence": methods.ContrastiveDivergence.example,
         "PersistentContrastiveDivergence": lambda x: methods.PersistentContrastiveDivergence(
-            energies.MLP(2), replay=Replay(400, restart=0.1)
+            # Chains cannot cross between modes far apart: half of them start afresh.
+            energies.MLP(2),
+            replay=Replay(400, restart=0.5),
         ),
         "NoiseContrastiveEstimation": methods.NoiseContrastiveEstimation.example,
         "RankingNoiseContrastiveEstimation": methods.RankingNoiseContrastiveEstimation.example,
@@ -418,10 +420,9 @@ def _betas(method: Method) -> tuple[float, float]:
 
 def _haste(method: Method) -> float:
     """Return how much larger than the problem's the rate of a method is."""
-    # A contrast's gradient is bounded, and small where data and noise are told apart. Persistent
-    # chains with little momentum bear a larger rate, and need it in so few steps. Two players
-    # chase each other.
-    if isinstance(method, (*CONTRASTS, methods.PersistentContrastiveDivergence)):
+    # A contrast's gradient is bounded, and small where data and noise are told apart; two
+    # players chase each other.
+    if isinstance(method, CONTRASTS):
         return 2.0
     return 0.5 if isinstance(method, methods.Adversarial) else 1.0
 
