@@ -61,12 +61,14 @@ class Interruption:
 
     def raise_deaths(self, within: float = 0.0) -> None:
         """Raise what torch has to say about a worker that died, or dies within so many seconds."""
+        if (of_torch := self._of_torch) is None:
+            return
         end = time.monotonic() + within
-        while self._of_torch is not None and not self._child_died and time.monotonic() < end:
+        while not self._child_died and time.monotonic() < end:
             time.sleep(0.01)
         if self._child_died:
             self._child_died = False
-            self._of_torch(CHILD, None)
+            of_torch(CHILD, None)
 
     def stop(self, saved: str) -> None:
         """Raise what the signal would have raised, after saying what is saved.
