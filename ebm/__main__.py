@@ -211,12 +211,16 @@ class Audit:
     """A loss of the project whose laws must hold, such as vicreg."""
     json: bool = False
     """Print the result as JSON, by law."""
+    compile: bool = False
+    """Try torch.compile against eager mode too; it needs a compiler and minutes."""
 
     def run(self) -> int:
         """Print the table and return 1 if a claimed or universal law fails."""
         import ebm
 
-        return ebm.testing.cli(self.target, claim=self.claim, like=self.like, json=self.json)
+        return ebm.testing.cli(
+            self.target, claim=self.claim, like=self.like, json=self.json, compile=self.compile
+        )
 
 
 @dataclasses.dataclass

@@ -20,7 +20,9 @@ from ebm.traits import (
     CollapseValue,
     LowerBound,
     Not,
+    PositiveScale,
     PreventsCollapse,
+    PushPull,
     Rotation,
     StopGradient,
     Target,
@@ -63,6 +65,17 @@ def in_place(x, y):
 
 def needs_keyword(x, y, *, temperature):
     return squared(x, y) / temperature
+
+
+class Claims(ebm.Energy):
+    traits = (PositiveScale(),)
+
+    def forward(self, x, y):
+        return (x - y).square().sum(1)
+
+
+class Denies(Claims):
+    traits = (Not(PositiveScale()),)
 
 
 class Correlation(nn.Module):
@@ -176,8 +189,10 @@ def test_what_cannot_be_called_says_so():
 def test_what_returns_no_tensor_is_told_how_to_be_audited():
     with pytest.raises(ValueError, match=r"must return a tensor, got tuple.*\(\*batch\)\[0\]"):
         audit(lambda x, y: (squared(x, y), {}))
-    with pytest.raises(ValueError, match=r'got dict.*\(\*batch\)\["loss"\]'):
-        audit(lambda x, y: {"loss": squared(x, y)})
+    with pytest.raises(ValueError, match=r"got dict.*\(\*batch\)\['total'\]"):
+        audit(lambda x, y: {"total": squared(x, y), "n": len(x)})
+    with pytest.raises(ValueError, match=r"got dict.*\(\*batch\)\['loss'\]"):
+        audit(lambda x, y: {"n": len(x), "loss": squared(x, y)})
     with pytest.raises(ValueError, match=r"got NoneType.*Add the return"):
         audit(lambda x, y: None)
     report = audit(lambda x, y: squared(x, y).item(), **QUICK)
@@ -192,6 +207,53 @@ def test_what_wants_a_gpu_is_told_so_once():
     with pytest.raises(ValueError, match=r"GPU that is not here") as refused:
         audit(on_a_gpu)
     assert str(refused.value).count("not compiled") == 1
+
+
+def test_what_wants_processes_is_told_how_to_start_one():
+    def gathered(x, y):
+        sizes = [torch.zeros(1) for _ in range(torch.distributed.get_world_size())]
+        return squared(x, y) * len(sizes)
+
+    with pytest.raises(ValueError, match=r"gathers over processes.*HashStore"):
+        audit(gathered)
+
+
+def test_a_loss_of_large_batches_is_audited_on_those():
+    def eight(x, y):
+        assert len(x) >= 8
+        return squared(x, y)
+
+    assert ebm.testing.Subject(eight).least == 8
+    report = audit(eight, **QUICK)
+    assert report.ok
+    assert not any(v.refused for v in report.verdicts if v.law != "batch of one")
+
+
+def test_distances_that_torch_keeps_from_zero_are_accused_of_nothing():
+    def margin(x, y, z):
+        return functional.triplet_margin_loss(x, y, z, margin=0.2)
+
+    check_loss(margin, like("triplet"), cases=40)
+    check_loss(lambda x, y: functional.pairwise_distance(x, y).mean(), {ViewSwap()}, cases=40)
+
+
+def test_a_scale_is_a_number_and_a_log_variance_is_none():
+    def clip(image_features, text_features, logit_scale):
+        return info_nce(image_features, text_features, 1 / logit_scale)
+
+    assert audit(clip, **QUICK).inputs == "n x d, n x d, 1"
+    assert audit(lambda mu, log_scale: rate(mu, log_scale), **QUICK).inputs == "n x d, n x d"
+
+
+def test_a_value_that_is_not_finite_is_laid_to_what_makes_it_so():
+    def own_class(x, labels):  # no example of a class alone has a positive
+        same = (labels[:, None] == labels).float() - torch.eye(len(x))
+        return ((x @ x.T) * same).sum(1).div(same.sum(1)).mean()
+
+    report = audit(own_class, **QUICK)
+    assert "whatever the rest of the batch" in report["finite"].reason
+    direction = audit(lambda x: (x / x.norm(dim=1, keepdim=True)).sum(1), **QUICK)
+    assert "where a row of each view is zero" in direction["finite at zero"].reason
 
 
 def test_a_loss_of_even_batches_is_audited_on_those():
@@ -227,6 +289,17 @@ def test_a_target_gets_no_gradient():
     with pytest.raises(Violation, match="input 2 gets a gradient"):
         check_loss(squared, {Target(2), StopGradient()}, cases=5)
     assert claims("target=2") == (Target(2),)
+
+
+def test_a_stopped_gradient_is_no_broken_symmetry():
+    def bootstrapped(p, q, x, y):
+        pairs = ((p, y), (q, x))
+        return sum(2 - 2 * functional.cosine_similarity(a, b.detach()).mean() for a, b in pairs)
+
+    report = audit(bootstrapped, traits=like("byol"), **QUICK)
+    assert report.ok, str(report)
+    assert report["torque vanishes"].outcome == "not applicable"
+    assert "inputs 3 and 4 get no gradient (stop-gradient)" in report.notes
 
 
 def test_the_audit_leaves_everything_as_it_was():
@@ -301,14 +374,18 @@ def test_claims_in_words():
     assert evaluate(value.value, 4, 2) == pytest.approx(math.log(7))
     assert formula("-1/2") == -0.5
     assert Rotation() in like("SimCLR")
-    with pytest.raises(ValueError, match="claim must be one of"):
+    with pytest.raises(ValueError, match=r"claim must be one of.*Did you mean rotation"):
         claims("rotaton")
+    with pytest.raises(ValueError, match="claim rotation must have no number"):
+        claims("rotation=2")
     with pytest.raises(ValueError, match="must have a number"):
         claims("collapse")
     with pytest.raises(ValueError, match="formula of n and d"):
         claims("collapse=__import__('os')")
     with pytest.raises(ValueError, match="like must be one of"):
         like("resnet")
+    with pytest.raises(ValueError, match="Did you mean vicreg"):
+        like("vic-reg")
 
 
 def test_the_command_line(tmp_path):
@@ -369,6 +446,27 @@ def test_a_survey_is_a_table_of_checked_statements():
     )
     assert table.columns == ("view swap", "rotation", "prevents collapse")
     assert table.rows["Cosine"][:2] == ("yes", "yes")
-    assert table.rows["Cosine"][2].startswith("no (")
-    assert table.rows["InfoNCE"][0].startswith("no (")
-    assert "| InfoNCE | no (" in str(table)
+    assert table.rows["Cosine"][2] == "no"
+    assert table.rows["InfoNCE"] == ("no", "yes", "yes")
+    assert "| InfoNCE | no | yes | yes |" in str(table)
+    found = table.counterexamples["InfoNCE"]["view swap"]
+    assert [x.tolist() for x in found.inputs] == [[[1, 1], [1, 1]], [[1, 1], [1, 0]]]
+    swapped = terms.InfoNCE()(*found.inputs[::-1]).mean() - terms.InfoNCE()(*found.inputs).mean()
+    assert abs(float(swapped)) == pytest.approx(found.measured)
+    assert found.measured > found.allowed
+    assert "InfoNCE, view swap: with the views exchanged: 1.51654 becomes 0.693147." in str(table)
+    page = table._repr_html_()
+    assert "<th>InfoNCE</th><td><b>no</b></td><td>yes</td><td>yes</td>" in page
+    assert "<td>view swap</td><td><code>[[1, 1],<br>[1, 1]]</code></td>" in page
+
+
+def test_a_survey_tries_what_is_not_stated():
+    table = ebm.testing.survey(
+        {"mine": squared}, [ViewSwap(), PositiveScale(), PushPull()], cases=3
+    )
+    assert table.columns == ("view swap", "positive scale")
+    assert table.rows["mine"] == ("(yes)", "no")
+    with pytest.raises(Violation, match="positive scale"):
+        ebm.testing.survey({"wrong": Claims()}, [PositiveScale()], cases=3)
+    denial = ebm.testing.survey({"right": Denies()}, [PositiveScale(), ViewSwap()], cases=3)
+    assert denial.rows["right"] == ("no", "(yes)")

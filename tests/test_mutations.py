@@ -34,6 +34,30 @@ FAMILIES = {
 }
 CAUGHT: dict[str, str] = {}
 
+STORIES = {
+    "Barlow Twins' statistics over both views together": "joint_statistics",
+    "NT-Xent with the example among its negatives": "self_among_negatives",
+    "NT-Xent with half of the negatives": "half_of_the_negatives",
+    "a temperature that misses the positive": "temperature_misses_the_positive",
+    "a log-sum-exp shifted along the wrong axis": "shift_on_the_wrong_axis",
+    "a row's maximum in the graph": "row_maximum_not_detached",
+    "VICReg's variance halved": "variance_halved",
+    "embeddings summed over processes, not gathered": "SummedForGathered",
+    "square-square with a minus": "square_square_with_a_minus",
+    "decoupled contrast as two log-sum-exps": "two_log_sum_exps",
+    "a centered second moment": "second_moment_centered",
+    "a queue that is filled before scoring": "EnqueuesBeforeScoring",
+    "denoising score matching with the wrong sign": "denoising_with_the_wrong_sign",
+    "a trace divided by the dimension": "trace_divided_by_the_dimension",
+    "a replay buffer, first in first out": "FirstInFirstOut",
+    "a replay buffer, read at random": "DrawsWithReplacement",
+    "contrastive divergence from noise": "StartsFromNoise",
+    "an energy of shape (n, 1)": "one_column",
+    "NaN replaced by a number": "nan_replaced_by_a_number",
+    "whitening with one view detached": "second_view_detached",
+}
+"""Bugs that were shipped, and the name under which each is seeded here."""
+
 
 def rows(found):
     slow = pytest.mark.slow
@@ -64,8 +88,10 @@ def _which_law_caught_which(request):
     terminal = request.config.pluginmanager.getplugin("terminalreporter")
     if terminal is not None and CAUGHT:
         terminal.write_line("")
+        told = {name: story for story, name in STORIES.items()}
         for name, law in CAUGHT.items():
-            terminal.write_line(f"  {name:<34} caught by: {law}")
+            story = f" ({told[name]})" if name in told else ""
+            terminal.write_line(f"  {name:<34} caught by: {law}{story}")
         terminal.write_line(f"{len(CAUGHT)} seeded bugs caught")
 
 
@@ -89,3 +115,4 @@ def test_no_law_accuses_the_right_one(right):
 def test_there_are_enough_bugs():
     assert len(mutants.MUTANTS) >= 40
     assert len({mutant.name for mutant in mutants.MUTANTS}) == len(mutants.MUTANTS)
+    assert set(STORIES.values()) <= {mutant.name for mutant in mutants.MUTANTS}

@@ -15,7 +15,7 @@ from ebm.samplers import Sampler
 from ebm.testing import laws
 from ebm.testing.collapse import Collapse, find_collapse
 from ebm.testing.inputs import Input
-from ebm.testing.law import Law, Vacuous, Verdict, counterexample, refute, run
+from ebm.testing.law import Law, Vacuous, Verdict, run
 from ebm.testing.laws import (
     bounds,
     configurations,
@@ -28,6 +28,7 @@ from ebm.testing.laws import (
 from ebm.testing.laws.methods import Trainee
 from ebm.testing.laws.samplers import Kernel
 from ebm.testing.report import Report
+from ebm.testing.stored import counterexample, refuted
 from ebm.testing.strategies import Case
 from ebm.testing.subject import Refused, Subject, Uncallable, quiet, signature
 from ebm.traits import Not, Reach, Trait
@@ -176,7 +177,7 @@ def judge(
     if reason is not None:
         return replace(base, outcome="not applicable", cases=0, reason=reason)
     if stored is not None:
-        if refute(law, subject, claim.trait, stored):
+        if refuted(law, subject, claim.trait, stored) is not None:
             return base
         return replace(base, outcome="fails", reason="the stored counterexample obeys the law")
     tried = run(law, subject, claim.trait, cases=cases, seed=seed)
@@ -261,9 +262,14 @@ def _notes(subject: Subject) -> Iterator[str]:
         yield "it draws from torch's generator"
     with quiet():
         yield from _collapse_value(subject)
-        cut = _cut(subject)
-    if cut:
-        yield f"input {', '.join(map(str, cut))} gets no gradient (stop-gradient)"
+    if subject.cut:
+        yield f"{_inputs(subject.cut)} no gradient (stop-gradient)"
+
+
+def _inputs(places: Sequence[int]) -> str:
+    if len(places) == 1:
+        return f"input {places[0]} gets"
+    return f"inputs {', '.join(map(str, places[:-1]))} and {places[-1]} get"
 
 
 KNOWN = (
@@ -304,14 +310,3 @@ def _collapse_value(subject: Subject) -> Iterator[str]:
     else:
         listed = ", ".join(f"{value:.4g} at n = {n}, d = {d}" for n, d, value in found[1:])
         yield f"a batch whose rows are all equal costs {listed}"
-
-
-def _cut(subject: Subject) -> list[int]:
-    case = subject.case("gaussian", 6, 4, 2)
-    try:
-        gradients_ = subject.gradients(case.arguments)
-    except Refused:
-        return []
-    silent = [i for i, g in enumerate(gradients_) if g is not None and not bool((g != 0).any())]
-    live = [i for i, g in enumerate(gradients_) if g is not None and i not in silent]
-    return [i + 1 for i in silent] if live else []

@@ -7,9 +7,10 @@ collapse=log(n), undecided=log(d)   a formula of the batch size n and the dimens
 """
 
 import ast
+import difflib
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ebm import traits
 from ebm.traits import Not, Number, Trait
@@ -90,7 +91,7 @@ def like(name: str) -> tuple[Trait, ...]:
     """
     key = name.lower().replace("-", "_").replace(" ", "_")
     if key not in LIKE:
-        raise ValueError(f"like must be one of {', '.join(LIKE)}, got {name!r}.")
+        raise ValueError(f"like must be one of {', '.join(LIKE)}, got {name!r}.{_meant(key, LIKE)}")
     return claims(LIKE[key])
 
 
@@ -105,8 +106,16 @@ def _claim(word: str) -> Trait:
         return NUMBERS[name](formula(number.strip()))
     if name in WORDS and not equals:
         return WORDS[name]
+    if name in WORDS:
+        raise ValueError(f"claim {name} must have no number, got {word!r}. Write {name}.")
     known = ", ".join([*WORDS, *(f"{word}=..." for word in NUMBERS)])
-    raise ValueError(f"claim must be one of {known}, got {word!r}.")
+    meant = _meant(name, [*WORDS, *NUMBERS, *(f"no-{word}" for word in WORDS)])
+    raise ValueError(f"claim must be one of {known}, got {word!r}.{meant}")
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=3)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 _FUNCTIONS: dict[str, Callable[[float], float]] = {

@@ -4,8 +4,10 @@ import json as json_
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import torch
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from ebm import target as targets
@@ -22,6 +24,7 @@ def cli(
     json: bool = False,
     cases: int = 50,
     seed: int | None = None,
+    compile: bool = False,
     collapse: bool = True,
     show: Callable[[str], object] = lambda text: sys.stdout.write(text + "\n"),
 ) -> int:
@@ -34,6 +37,7 @@ def cli(
         json: Show the verdicts by law name as JSON.
         cases: Batches drawn for each law.
         seed: Draws other batches; the same ones every time if None.
+        compile: Try the law of the compiled graph too; it needs a compiler and minutes.
         collapse: Look where free embeddings end under a loss of views.
         show: Shows text; on standard output by default.
 
@@ -41,9 +45,15 @@ def cli(
         ValueError: The target, a claim or a name cannot be used, or it could not be called.
     """
     traits = (*(known(like) if like else ()), *claims(claim))
-    thing = targets.load(target)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed or 0)  # of the weights that the file makes
+        thing = targets.load(target)
     set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis")  # not the user's folder
     claimed = dict.fromkeys(traits)
-    report = audit(thing, traits=claimed, cases=cases, seed=seed, collapse=collapse)
+    report = audit(
+        thing, traits=claimed, cases=cases, seed=seed, compile=compile, collapse=collapse
+    )
+    if report.name == "<lambda>":  # it has a name in its file
+        report = replace(report, name=target.rpartition(":")[2])
     show(json_.dumps(report.as_dict(), indent=2) if json else str(report))
     return 0 if report.ok else 1

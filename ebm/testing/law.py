@@ -12,15 +12,14 @@ from typing import Any
 
 import hypothesis
 import hypothesis.errors
-import torch
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from torch import Tensor
 
 from ebm.testing import strategies
 from ebm.testing.inputs import View
 from ebm.testing.strategies import Case
-from ebm.testing.subject import Refused, Subject, quiet
-from ebm.traits import Not, Trait
+from ebm.testing.subject import Subject, quiet
+from ebm.traits import Trait
 
 C = 32
 """The constant in front of eps * S."""
@@ -72,7 +71,9 @@ class Law:
     statement: str
     check: Check
     conditions: str = "none"
-    scale: str = "the loss here and at normal inputs, and sum |gradient * input|"
+    scale: str = (
+        "the loss here and at normal inputs, and sum |gradient * input|, an input being 1 at least"
+    )
     """S, in words."""
     applies: Applies = lambda subject: None
     """Why the law does not apply to a subject, or None."""
@@ -230,27 +231,6 @@ def run(
         why = search.why or "no drawn batch meets its conditions"
         return replace(verdict, refused=search.refused, reason=why)
     return replace(verdict, outcome="holds", cases=search.ran, refused=search.refused)
-
-
-def refute(law: Law, subject: Subject, claim: Trait | None, case: Case) -> bool:
-    """Return whether the law fails on this case, under some transformation."""
-    with quiet():
-        for seed in range(8):
-            try:
-                law.check(subject, replace(case, seed=seed), claim)
-            except Violation:
-                return True
-            except (Vacuous, Refused):
-                continue
-    return False
-
-
-def counterexample(trait: Not, subject: Subject) -> Case | None:
-    """Return the stored case of a negative trait, None if it stores none."""
-    if not trait.counterexample:
-        return None
-    views = [torch.tensor(rows, dtype=torch.float64) for rows in trait.counterexample]
-    return strategies.case(subject.inputs, views, "stored", 0)
 
 
 def replay(argument: Tensor | float) -> str:

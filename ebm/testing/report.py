@@ -11,7 +11,7 @@ from torch import Tensor
 from ebm.testing.collapse import Collapse
 from ebm.testing.law import Verdict, replay
 
-WIDTH = 100
+WIDTH = 84
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ class Report:
             lines += [f"  {v.law:<{width}}  {v.reason[:WIDTH]}" for v in absent]
             lines.append("")
         if self.collapse is not None:
-            lines += [f"collapse: {self.collapse}", ""]
-        lines += [f"note: {note}" for note in self.notes]
+            lines += [*_wrapped("collapse: ", str(self.collapse)), ""]
+        for note in self.notes:
+            lines += _wrapped("note: ", note)
         for verdict in self.failures:
             lines += ["", *_details(verdict)]
         failed = len(self.failures)
@@ -87,16 +88,20 @@ class Report:
     __repr__ = __str__
 
 
+def _wrapped(head: str, text: str) -> list[str]:
+    return textwrap.wrap(head + text, WIDTH, subsequent_indent=" " * len(head))
+
+
 def _row(verdict: Verdict, width: int) -> str:
     if verdict.outcome == "holds":
         refused = f", {verdict.refused} refused" if verdict.refused else ""
         word, detail = "holds", f"{verdict.cases} cases{refused}"
-    elif verdict.claimed:
-        word, detail = "FAILS", verdict.reason
     else:
-        word, detail = "no", verdict.reason
-    room = WIDTH - width - 12
-    return f"  {verdict.law:<{width}}  {word:<5}  {textwrap.shorten(detail, max(40, room))}"
+        word, detail = "FAILS" if verdict.claimed else "no", verdict.reason
+    head = f"  {verdict.law:<{width}}  {word:<5}  "
+    room = max(40, WIDTH - len(head))
+    lines = textwrap.wrap(detail, room, max_lines=2, placeholder=" ...") or [""]
+    return f"\n{' ' * len(head)}".join([head + lines[0], *lines[1:]])
 
 
 def _details(verdict: Verdict) -> list[str]:

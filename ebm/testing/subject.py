@@ -36,7 +36,8 @@ Arguments = Sequence[Tensor | float]
 
 _TEMPERATURES = {"temperature", "temp", "tau", "t"}
 _NUMBERS = re.compile(
-    r"^(?!log).*(temp|tau|margin|alpha|beta|gamma|lamb|weight|coef|sigma|eps|scale|delta|rho)"
+    r"^(?!log(?!it)).*(temp|tau|margin|alpha|beta|gamma|lamb|weight|coef|sigma|eps|scale|bias|delta"
+    r"|rho)"
 )
 _POSITIVE = re.compile(r"^(var|variance|std|stddev|distances?)$")
 _LIKELY = re.compile(r"recon|prob|^x_?hat$|^x$|^target$")
@@ -53,6 +54,11 @@ class Refused(Exception):
 
 class Returned(Exception):
     """The callable returned something that is no tensor."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__(type(value).__name__)
+        names = list(value) if isinstance(value, dict) else []
+        self.key = next((name for name in names if name == "loss"), names[0] if names else "loss")
 
 
 class Subject:
@@ -88,6 +94,7 @@ class Subject:
         self._state = _state(self.modules)
         with quiet():
             self.inputs = tuple(inputs) if inputs is not None else self._probe()
+            self.least = self._least()
             self._settle()
 
     @property
@@ -99,6 +106,17 @@ class Subject:
     def views(self) -> int:
         """How many of the inputs are views."""
         return sum(isinstance(item, View) for item in self.inputs)
+
+    @functools.cached_property
+    def cut(self) -> tuple[int, ...]:
+        """The inputs, from 1, that get no gradient while another does: stopped on purpose."""
+        with quiet():
+            try:
+                found = self.gradients(self.case("gaussian", seed=2).arguments)
+            except Refused:
+                return ()
+        live = [None if g is None else bool((g != 0).any()) for g in found]
+        return tuple(i + 1 for i, one in enumerate(live) if one is False) if True in live else ()
 
     def restore(self) -> None:
         """Put buffers and plain tensors of the modules back as they were found."""
@@ -220,7 +238,10 @@ class Subject:
         return [gradient for i in case.views if (gradient := gradients[i]) is not None]
 
     def magnitude(self, *several: Arguments) -> float:
-        """Return S: the loss's size at normal inputs and here, and sum |gradient * input|."""
+        """Return S: the loss's size at normal inputs and here, and sum |gradient * input|.
+
+        An input counts as 1 at least: torch's own distances move it by 1e-6, however small.
+        """
         size = self.typical
         for arguments in several:
             size = max(size, self._size(arguments))
@@ -231,7 +252,7 @@ class Subject:
         size = float(values.abs().max()) if values.numel() else 0.0
         for gradient, a in zip(self.gradients(arguments), arguments, strict=True):
             if gradient is not None:
-                size += float((gradient * a).abs().sum())
+                size += float((gradient.abs() * a.abs().clamp(min=1.0)).sum())
         if self.dtype != torch.float64:  # cancellation inside is not seen from outside
             size += max(float(a.square().max()) for a in arguments if is_floating(a))
         return size if size < float("inf") else 0.0
@@ -293,6 +314,19 @@ class Subject:
                     return partial
         raise Uncallable(_refusal(self.name, refusals))
 
+    def _least(self) -> int:
+        """Return the size of the smallest batch that it accepts, of 2 or more."""
+
+        def accepts(n: int, d: int) -> bool:
+            try:
+                self.raw(self.case(n=n, d=d).arguments)
+            except Refused:
+                return False
+            return True
+
+        rows, columns = self.size
+        return next((n for n in range(2, rows) if accepts(n, columns) or accepts(n, 1)), rows)
+
     def _try(
         self, inputs: tuple[Input, ...], sizes: Sequence[tuple[int, int]]
     ) -> bool | Exception | None:
@@ -308,7 +342,7 @@ class Subject:
             if isinstance(value, numbers.Real):
                 return None  # .item() too early: the laws say so
             if not isinstance(value, Tensor):
-                return Returned(type(value).__name__)
+                return Returned(value)
             if not bool(value.isfinite().all()) or value.shape not in {(), (n,), (n, 1), (1,)}:
                 good = False
             good = good and value.requires_grad and value.is_floating_point()
@@ -352,7 +386,7 @@ def describe(thing: Any) -> str:
 _ALONE = {
     "tuple": "Audit the loss alone: lambda *batch: {name}(*batch)[0].",
     "list": "Audit the loss alone: lambda *batch: {name}(*batch)[0].",
-    "dict": 'Audit the loss alone: lambda *batch: {name}(*batch)["loss"].',
+    "dict": "Audit the loss alone: lambda *batch: {name}(*batch)[{key!r}].",
     "NoneType": "Add the return statement.",
 }
 
@@ -361,7 +395,8 @@ def _refusal(name: str, refusals: dict[tuple[Input, ...], Exception]) -> str:
     """Return in one line why a callable could not be called, and what to do."""
     for inputs, error in refusals.items():
         if isinstance(error, Returned):
-            cure = _ALONE.get(str(error), "Return the loss as a tensor.").format(name=name)
+            cure = _ALONE.get(str(error), "Return the loss as a tensor.")
+            cure = cure.format(name=name, key=error.key)
             return f"{name} must return a tensor, got {error} from ({signature(inputs)}). {cure}"
     said: dict[str, list[str]] = {}
     likeliest = sorted(refusals, key=lambda inputs: any(isinstance(i, Labels) for i in inputs))
@@ -371,12 +406,18 @@ def _refusal(name: str, refusals: dict[tuple[Input, ...], Exception]) -> str:
     tried = "; ".join(f"{', '.join(how[:2])}: {why}" for why, how in list(said.items())[:3])
     if all("CUDA" in why or "NVIDIA" in why for why in said):
         cure = "It wants a GPU that is not here: write device=x.device in place of .cuda()."
+    elif all("process group" in why for why in said):
+        cure = (
+            "It gathers over processes: ask torch.distributed.is_initialized() first, or start "
+            'with torch.distributed.init_process_group("gloo", rank=0, world_size=1, '
+            "store=torch.distributed.HashStore())."
+        )
     else:
         cure = (
             "Pass a function of tensors (n, d); bind other arguments with functools.partial, "
             "or say what it takes with inputs=."
         )
-    return f"{name} could not be called, tried {tried}. {cure}"
+    return f"{name} could not be called, tried {tried.rstrip('.')}. {cure}"
 
 
 def _doubled(thing: Any) -> tuple[Callable[..., Any], torch.dtype]:

@@ -212,12 +212,12 @@ def prevents_collapse(subject: Subject, case: Case, claim: Any) -> None:
         third = [*spread[:2], views[2] + size * apart]
         after = min(after, float(subject.loss(case.replaced(third)).detach()))
     if not (before == before and after == after):
-        raise Vacuous
+        raise Vacuous("a collapsed batch has no finite value")
     allowed = 32 * torch.finfo(subject.dtype).eps * max(abs(before), abs(after))
     if before - after <= allowed:
         message = (
             f"a collapsed batch costs {before:.6g}, slightly spread {after:.6g}: "
-            "nothing drives the embeddings apart."
+            "spreading it saves nothing."
         )
         raise Violation(message, after - before, -allowed, case.replaced(spread))
 

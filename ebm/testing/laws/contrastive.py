@@ -10,6 +10,7 @@ from ebm.testing.law import Vacuous, Violation, fail_beyond, law
 from ebm.testing.laws.universal import draws_nothing
 from ebm.testing.strategies import Case
 from ebm.testing.subject import Subject
+from ebm.traits import Reach
 
 
 def _answers(subject: Subject) -> str | None:
@@ -22,6 +23,8 @@ def _answers(subject: Subject) -> str | None:
 def _with_negatives(subject: Subject) -> str | None:
     if _answers(subject) is None:
         return None
+    if subject.reach is Reach.OWN:
+        return "the value of an example depends on no other"
     if subject.views == 2 and len(subject.inputs) == 2 and subject.each:
         return draws_nothing(subject)
     return "it gives no value per example that others are negatives of"

@@ -24,7 +24,7 @@ def one_space(least: int = 1) -> Applies:
     def applies(subject: Subject) -> str | None:
         views = [item for item in subject.inputs if isinstance(item, View)]
         if len(views) < least:
-            return f"it takes {len(views)} views"
+            return f"it takes {_many(len(views))}"
         if len({view.dim for view in views}) > 1:
             return "its views have different dimensions"
         return draws_nothing(subject)
@@ -55,9 +55,13 @@ def _one_view(case: Case, change: Callable[[Tensor], Tensor]) -> Arguments:
     return case.replaced([change(m) if i == turn else m for i, m in enumerate(views)])
 
 
+def _many(views: int) -> str:
+    return {0: "no views", 1: "one view"}.get(views, f"{views} views")
+
+
 def _two(subject: Subject) -> str | None:
     if subject.views != 2:
-        return f"it takes {subject.views} views, not two"
+        return f"it takes {_many(subject.views)}, not two"
     return one_space(2)(subject)
 
 

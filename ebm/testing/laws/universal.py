@@ -1,6 +1,7 @@
 """Laws that every energy and every loss obeys, whatever it computes."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -58,30 +59,38 @@ def finite(subject: Subject, case: Case, claim: Any) -> None:
     _finite(subject, case.arguments, case)
 
 
-def _finite(subject: Subject, arguments: Any, case: Case) -> None:
+def _finite(subject: Subject, arguments: Any, case: Case, where: str | None = None) -> None:
     far = max((float(m.abs().max()) for m in case.matrices), default=0.0) > FAR
     if far and subject.each and len(subject.inputs) == 1:
         return
     values = subject.values(arguments)
-    where = _where(arguments, case)
     if not bool(values.isfinite().all()):
         if _overflows(subject, arguments):
             return
-        raise Violation(f"the value is {_first_bad(values)} {where}.", inputs=arguments)
+        where = where or _where(subject, arguments, case)
+        message = (
+            f"the value is {_first_bad(values)} {where}. "
+            "Keep divisors, and what sqrt and log are taken of, away from zero."
+        )
+        raise Violation(message, inputs=arguments)
     gradients = [g for g in subject.gradients(arguments) if g is not None]
     for place, gradient in enumerate(gradients):
         if not bool(gradient.isfinite().all()):
             if _overflows(subject, arguments):
                 return
             message = (
-                f"the value is finite, its gradient in input {place + 1} is "
-                f"{_first_bad(gradient)} {where}. Keep sqrt, log and norms away from zero."
+                f"the value is finite, its gradient in input {place + 1} is {_first_bad(gradient)} "
+                f"{where or _where(subject, arguments, case)}. "
+                "Keep divisors, and what sqrt, log and norms are taken of, away from zero."
             )
             raise Violation(message, inputs=arguments)
 
 
-def _where(arguments: Any, case: Case) -> str:
+def _where(subject: Subject, arguments: Any, case: Case) -> str:
     """Return in words what is special about a batch."""
+    labels = [a for a in arguments if isinstance(a, Tensor) and not a.is_floating_point()]
+    if labels and case.views and _whatever_the_views(subject, arguments, case):
+        return f"with the labels {labels[0].tolist()}, whatever the rest of the batch"
     matrices = [a for a in arguments if is_floating(a) and a.ndim == 2 and len(a) > 1]
     if matrices and all(bool((m == m[0]).all()) for m in matrices):
         return "on a batch whose rows are all equal"
@@ -95,6 +104,17 @@ def _where(arguments: Any, case: Case) -> str:
         if case.kind == strategies.SMALL
         else f"on a batch that is {kind}"
     )
+
+
+def _whatever_the_views(subject: Subject, arguments: Any, case: Case) -> bool:
+    """Return whether it is not finite on views in general position either."""
+    views = strategies.matrices("gaussian", len(case.views), case.n, case.d, 0)
+    kept = replace(case, arguments=tuple(arguments)).replaced(views)
+    try:
+        found = [subject.values(kept).detach(), *subject.gradients(kept)]
+    except Refused:
+        return False
+    return not all(bool(f.isfinite().all()) for f in found if f is not None)
 
 
 def _overflows(subject: Subject, arguments: Any) -> bool:
@@ -130,7 +150,7 @@ def finite_at_zero(subject: Subject, case: Case, claim: Any) -> None:
     views = [m.clone() for m in case.matrices]
     for view in views:
         view[0] = 0.0
-    _finite(subject, case.replaced(views), case)
+    _finite(subject, case.replaced(views), case, "where a row of each view is zero")
 
 
 @law(scale="none: finite is finite", kinds=strategies.GENERIC, share=0.2)
@@ -177,7 +197,7 @@ def determinism(subject: Subject, case: Case, claim: Any) -> None:
         measured = float((first - second).abs().max())
         message = (
             "two calls on the same inputs differ: it draws random numbers. Pass the noise or a "
-            "generator, put dropout in eval mode, or claim traits.Random()."
+            "generator, put dropout in eval mode, or claim random (traits.Random())."
         )
         raise Violation(message, measured, 0.0, case.arguments)
 
@@ -191,7 +211,7 @@ def inputs_untouched(subject: Subject, case: Case, claim: Any) -> None:
     for i, (before, after) in enumerate(zip(kept, own, strict=True)):
         if isinstance(before, Tensor) and not torch.equal(before, after):  # pyright: ignore[reportArgumentType]
             changed = float((before - after).abs().max())  # pyright: ignore[reportOperatorIssue]
-            message = f"input {i + 1} was changed in place. Write x = x / ... for x /= ...."
+            message = f"input {i + 1} was changed in place. Write x = x - m for x -= m."
             raise Violation(message, changed, 0.0, case.arguments)
 
 
@@ -258,7 +278,7 @@ def gradcheck(subject: Subject, case: Case, claim: Any) -> None:
             message = (
                 f"the slope in input {i + 1} is {measured:.6g} by finite differences, "
                 f"{expected:.6g} by autograd. Look for .detach(), .data, torch.no_grad() or a "
-                "custom backward; claim traits.StopGradient() where it is meant."
+                "custom backward; claim stop-gradient (traits.StopGradient()) where it is meant."
             )
             raise Violation(message, error, allowed, case.arguments)
 
