@@ -13,9 +13,11 @@ import ebm.testing
 from ebm.samplers import Langevin
 from ebm.testing import Violation, audit, check_energy, check_loss, check_method, check_sampler
 from ebm.testing import law as engine
+from ebm.testing.audit import judge
 from ebm.testing.claims import claims, formula, like
 from ebm.testing.collapse import classify, find_collapse
 from ebm.testing.law import replay
+from ebm.testing.laws.universal import finite
 from ebm.traits import (
     CollapseValue,
     LowerBound,
@@ -250,8 +252,8 @@ def test_a_value_that_is_not_finite_is_laid_to_what_makes_it_so():
         same = (labels[:, None] == labels).float() - torch.eye(len(x))
         return ((x @ x.T) * same).sum(1).div(same.sum(1)).mean()
 
-    report = audit(own_class, **QUICK)
-    assert "whatever the rest of the batch" in report["finite"].reason
+    verdict = judge(finite, ebm.testing.Subject(own_class), None, cases=40)
+    assert "whatever the rest of the batch" in verdict.reason
     direction = audit(lambda x: (x / x.norm(dim=1, keepdim=True)).sum(1), **QUICK)
     assert "where a row of each view is zero" in direction["finite at zero"].reason
 
