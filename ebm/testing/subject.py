@@ -251,7 +251,7 @@ class Subject:
         values = self.values(arguments).detach()
         size = float(values.abs().max()) if values.numel() else 0.0
         for gradient, a in zip(self.gradients(arguments), arguments, strict=True):
-            if gradient is not None:
+            if gradient is not None and isinstance(a, Tensor):
                 size += float((gradient.abs() * a.abs().clamp(min=1.0)).sum())
         if self.dtype != torch.float64:  # cancellation inside is not seen from outside
             size += max(float(a.square().max()) for a in arguments if is_floating(a))
