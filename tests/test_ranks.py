@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -54,8 +53,8 @@ def test_a_signal_is_heard_by_all():
 
 
 def test_other_strategies_are_refused():
-    strategy = DataParallelStrategy()
-    fabric = SimpleNamespace(strategy=strategy)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric._strategy = DataParallelStrategy()
     with pytest.raises(ValueError, match="strategy must be ddp, or one device, got DataParallel"):
         ebm.fit(ebm.Method(), torch.zeros(2, 2), fabric=fabric)
     with pytest.raises(ValueError, match="FSDP is only available on GPU"):

