@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 import ebm
 
-ROWS = 1_024
+EPOCH = 16
+"""Steps of an epoch."""
 LEARNING_RATE = 1e-3
 
 
@@ -88,12 +89,12 @@ class Task:
     def build(self) -> tuple[Regression, Tensor]:
         """Return the method and its data, the same each time."""
         torch.manual_seed(0)
-        return Regression(self.dim, self.width, self.depth), torch.randn(ROWS, self.dim)
+        return Regression(self.dim, self.width, self.depth), torch.randn(EPOCH * self.batch, self.dim)
 
 
 TASKS = (
     Task("tiny: 2 layers of 16", 4, 16, 2, 64, 400, 7, "0.3 ms"),
-    Task("10 ms: 4 layers of 256", 256, 256, 4, 512, 40, 7, "3 %"),
+    Task("10 ms: 4 layers of 256", 256, 256, 4, 1_024, 48, 7, "3 %"),
 )
 
 
