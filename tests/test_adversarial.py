@@ -121,3 +121,12 @@ def test_it_trains_from_its_example_for_points_and_images(shape):
     assert {"data", "samples", "generator"} <= set(history.names)
     assert method.sample(data).shape == data.shape
     assert method.energy(data).shape == (64,)
+
+
+def test_the_example_takes_its_options_for_points_and_for_images():
+    for data in (torch.randn(20, 2), torch.randn(20, 1, 4, 4)):
+        method = methods.Adversarial.example(data, cost_steps=3, entropy_weight=0.5, blur=0.2)
+        assert (method.cost_steps, method.entropy_weight, method.blur) == (3, 0.5, 0.2)
+    points, images = (methods.Adversarial.example(torch.randn(20, *s)) for s in ((2,), (1, 4, 4)))
+    assert (points.cost_steps, points.entropy_weight, points.blur) == (2, 1.0, 0.1)
+    assert (images.cost_steps, images.entropy_weight, images.blur) == (1, 0.0, 0.0)

@@ -89,7 +89,9 @@ class Task:
     def build(self) -> tuple[Regression, Tensor]:
         """Return the method and its data, the same each time."""
         torch.manual_seed(0)
-        return Regression(self.dim, self.width, self.depth), torch.randn(EPOCH * self.batch, self.dim)
+        return Regression(self.dim, self.width, self.depth), torch.randn(
+            EPOCH * self.batch, self.dim
+        )
 
 
 TASKS = (

@@ -22,6 +22,7 @@ minimizes the cost itself in both forms.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -74,16 +75,21 @@ class Adversarial(Method):
         data: Tensor,
         *,
         noise_dim: int = 8,
-        cost_steps: int = 2,
-        entropy_weight: float = 1.0,
-        blur: float = 0.1,
+        cost_steps: int | None = None,
+        entropy_weight: float | None = None,
+        blur: float | None = None,
     ) -> "Adversarial":
         """Return a small instance.
 
-        For points the generator is a sampler of exp(-E); for images E is the
-        reconstruction error of an autoencoder, with a margin of half the data's variance.
+        For points the generator is a sampler of exp(-E), with two steps of the cost for each of
+        its own, an entropy weight of 1 and a blur of 0.1; for images E is the reconstruction
+        error of an autoencoder, with a margin of half the data's variance and none of that.
         """
         shape = data[0].shape
+        standard = (1, 0.0, 0.0) if len(shape) > 1 else (2, 1.0, 0.1)
+        given = zip((cost_steps, entropy_weight, blur), standard, strict=True)
+        steps, weight, width = (b if a is None else a for a, b in given)
+        two: dict[str, Any] = {"cost_steps": steps, "entropy_weight": weight, "blur": width}
         net = networks.MLP([noise_dim, 128, 128, shape.numel()])
         generator = nn.Sequential(net, nn.Unflatten(1, shape))
         if len(shape) > 1:
@@ -92,15 +98,8 @@ class Adversarial(Method):
                 nn.Sequential(nn.Flatten(), net, nn.Unflatten(1, shape))
             )
             margin = 0.5 * float(data.flatten(1).var(0).sum())
-            return cls(cost, generator, noise_dim=noise_dim, margin=margin)
-        return cls(
-            energies.MLP(shape.numel()),
-            generator,
-            noise_dim=noise_dim,
-            cost_steps=cost_steps,
-            entropy_weight=entropy_weight,
-            blur=blur,
-        )
+            return cls(cost, generator, noise_dim=noise_dim, margin=margin, **two)
+        return cls(energies.MLP(shape.numel()), generator, noise_dim=noise_dim, **two)
 
     def sample(self, x: Tensor) -> Tensor:
         """Return as many generated samples as x has rows, on its device."""
