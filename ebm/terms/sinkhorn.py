@@ -43,9 +43,9 @@ def sinkhorn(scores: Tensor, *, epsilon: float = 0.05, iterations: int = 3) -> M
 
 def _start(scores: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
     """Return the kernel, and the examples' scales that make it exp(scores / epsilon) again."""
-    if scores.device.type == "cpu":  # on others the host would wait
+    if scores.device.type == "cpu" and distributed.world() == 1:  # else the host would wait
         low, high = scores.aminmax()
-        if float(distributed.largest(torch.maximum(-low, high))) <= SAFE * epsilon:
+        if float(torch.maximum(-low, high)) <= SAFE * epsilon:
             return (scores * (1 / epsilon)).exp_(), scores.new_ones(len(scores))
     kernel = scores - distributed.largest(scores.amax(dim=0))
     nearest = kernel.amax(dim=1)
