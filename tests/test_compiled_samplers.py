@@ -5,6 +5,7 @@ import warnings
 import pytest
 import torch
 
+import ebm
 from ebm import energies
 from ebm.latent import LBFGS, Adam, Descent
 from ebm.samplers import HMC, MALA, Langevin, UnderdampedLangevin, compiled
@@ -17,9 +18,11 @@ def seeded() -> torch.Generator:
 @pytest.fixture(autouse=True)
 def fresh():
     """Nothing is remembered from test to test."""
-    compiled._compiled.cache_clear()
+    for remembered in (compiled._compiled, compiled._compiled_step):
+        remembered.cache_clear()
     yield
-    compiled._compiled.cache_clear()
+    for remembered in (compiled._compiled, compiled._compiled_step):
+        remembered.cache_clear()
 
 
 @pytest.fixture
@@ -55,6 +58,15 @@ def test_pieces_give_what_the_whole_gives(eager, monkeypatch):
     assert sizes == [14, 14, 14, 14, 14]
     for ours, theirs in zip(pieces, whole, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_a_step_in_pieces_is_the_whole_step(eager, monkeypatch):
+    energy, (x, noise) = energies.MLP(2), torch.randn(2, 70, 2, generator=seeded())
+    sizes = torch.tensor(0.1), torch.tensor(0.3)
+    whole = compiled.descend(energy, x, noise, *sizes)
+    torch.testing.assert_close(whole, x + 0.1 * ebm.score(energy, x) + 0.3 * noise)
+    monkeypatch.setattr(compiled, "CACHE_BYTES", 128 * 4 * 16)
+    torch.testing.assert_close(compiled.descend(energy, x, noise, *sizes), whole)
 
 
 def test_rows_that_belong_to_given_rows_are_not_cut(eager, monkeypatch):

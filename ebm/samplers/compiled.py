@@ -16,9 +16,6 @@ from torch import Tensor
 
 from ebm.energy import Energy, Given, as_energy, energy_and_score, modules
 
-Evaluate = Callable[..., tuple[Tensor, Tensor]]
-"""Chains to their energies, (batch,), and scores, shaped like the chains."""
-
 KEPT = 16
 """Compiled energies that are remembered."""
 
@@ -46,8 +43,31 @@ def evaluate(
     return torch.cat([values for values, _ in parts]), torch.cat([score for _, score in parts])
 
 
+def descend(
+    energy: Energy | Callable[..., Tensor],
+    x: Tensor,
+    noise: Tensor,
+    step_size: Tensor,
+    noise_scale: Tensor,
+) -> Tensor:
+    """Return x - step_size * dE/dx + noise_scale * noise, all of it by one compiled function.
+
+    What only the energy's value needs is not computed. The rest is as for `evaluate`.
+    """
+    try:
+        function = _compiled_step(energy)
+    except TypeError:
+        return _plain_step(energy, x, noise, step_size, noise_scale)
+    rows = _rows(energy, x)
+    if len(x) <= rows:
+        return function(x, noise, step_size, noise_scale)
+    pieces = -(-len(x) // rows)
+    parts = zip(x.tensor_split(pieces), noise.tensor_split(pieces), strict=True)
+    return torch.cat([function(*part, step_size, noise_scale) for part in parts])
+
+
 @functools.lru_cache(maxsize=KEPT)
-def _compiled(energy: Any) -> Evaluate:
+def _compiled(energy: Any) -> "_Fallback":
     wrapped = as_energy(energy)
 
     def total(x: Tensor, *before: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,40 +80,49 @@ def _compiled(energy: Any) -> Evaluate:
         slope, (_, values) = gradient(x, *before)
         return values, -slope
 
-    # A code object of its own: the compiler counts the functions made from one, to eight.
-    own = FunctionType(fused.__code__.replace(), fused.__globals__, closure=fused.__closure__)
-    return _Fallback(torch.compile(own), energy)
+    return _Fallback(fused, lambda x, *before: _plain(energy, x, before))
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _compiled_step(energy: Any) -> "_Fallback":
+    wrapped = as_energy(energy)
+    gradient = torch.func.grad(lambda x: wrapped(x).sum())
+
+    def fused(x: Tensor, noise: Tensor, step_size: Tensor, noise_scale: Tensor) -> Tensor:
+        return x - step_size * gradient(x) + noise_scale * noise
+
+    return _Fallback(fused, functools.partial(_plain_step, energy))
 
 
 class _Fallback:
-    """A compiled function until it fails; from then on the plain one."""
+    """A function, compiled until that fails; from then on the plain one."""
 
-    def __init__(self, function: Evaluate, energy: Any) -> None:
-        self.function: Evaluate | None = function
-        self.energy = energy
+    def __init__(self, function: FunctionType, plain: Callable[..., Any]) -> None:
+        # A code object of its own: the compiler counts the functions made from one, to eight.
+        code, scope = function.__code__.replace(), function.__globals__
+        own = FunctionType(code, scope, closure=function.__closure__)
+        self.function: Callable[..., Any] | None = torch.compile(own)
+        self.plain = plain
         self.checked = False
 
-    def __call__(self, x: Tensor, *before: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, *inputs: Tensor) -> Any:
         if self.function is None or not self.checked:
-            plain = _plain(self.energy, x, before)  # it says what is wrong with an energy
+            plain = self.plain(*inputs)  # it says what is wrong with an energy
             self.checked = True
             if self.function is None:
                 return plain
         try:
             with torch.no_grad():
-                return self.function(x, *before)
+                return self.function(*inputs)
         except Exception as error:
             # Compilers fail in many ways, and the plain function is always there.
             self.function = None
-            words = (
+            warnings.warn(
                 f"energy could not be compiled ({type(error).__name__}); it is used without. "
-                "Leave compile out, or "
+                "Leave compile out, or see the error with torch.compile(energy)(x).",
+                stacklevel=4,
             )
-            if any(word in str(error) for word in ("C++ compiler", "CppCompile", "Triton")):
-                _say_once(words + "install a C++ compiler such as g++.")
-            else:
-                warnings.warn(words + "see the error with torch.compile(energy)(x).", stacklevel=4)
-            return _plain(self.energy, x, before)
+            return self.plain(*inputs)
 
 
 def _plain(energy: Any, x: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
@@ -106,6 +135,13 @@ def _plain(energy: Any, x: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, 
 def _say_once(words: str) -> None:
     """Warn of what holds for every energy."""
     warnings.warn(words, stacklevel=5)
+
+
+def _plain_step(
+    energy: Any, x: Tensor, noise: Tensor, step_size: Tensor, noise_scale: Tensor
+) -> Tensor:
+    score = energy_and_score(energy, x)[1]
+    return torch.add(x, score, alpha=float(step_size)).add_(noise, alpha=float(noise_scale))
 
 
 def _rows(energy: Any, x: Tensor) -> int:

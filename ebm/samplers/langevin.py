@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ebm import checks
+from ebm.samplers import compiled
 from ebm.samplers.sampler import AnyEnergy, Sampler, State, held, noise_like
 
 
@@ -85,6 +86,11 @@ class Langevin(Sampler):
         checks.count("steps", steps)
         with held(energy):
             x = x.clone().detach()
+            if self.compile and self.temperature > 0:
+                sizes = x.new_tensor(self.step_size), x.new_tensor(self.noise_scale)
+                for _ in range(steps):
+                    x = compiled.descend(energy, x, noise_like(x, generator), *sizes)
+                return x
             for _ in range(steps):
                 x = self._moved(x, self.evaluate(energy, x)[1], generator)
         return x
