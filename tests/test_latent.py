@@ -490,6 +490,16 @@ class TestSparseCode:
         assert bool(found.converged.all())
         assert torch.equal(latent.CoordinateDescent()(energy, x), found.z)
 
+    @pytest.mark.parametrize("compile", [True, False])
+    def test_coordinate_descent_is_as_exact_under_autocast(self, problem, compile):
+        energy, x = problem[0].float(), problem[1].float()
+        rule = latent.CoordinateDescent(compile=compile)
+        expected = rule.solve(energy, x)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = rule.solve(energy, x)
+        assert torch.equal(found.z, expected.z)
+        assert torch.equal(found.gap, expected.gap)
+
     def test_coordinate_descent_wants_a_sparse_code(self, problem):
         with pytest.raises(TypeError, match="energy must offer atoms"):
             latent.CoordinateDescent()(Ellipse(), problem[1])

@@ -18,6 +18,7 @@ from torch.nn.functional import softshrink
 
 from ebm import checks
 from ebm.latent.inference import Inference, Inferred, starting
+from ebm.terms.precision import full_precision
 
 CACHE_BYTES = 2**19
 DEVICE_BYTES = 2**26
@@ -62,8 +63,9 @@ class CoordinateDescent(Inference):
             checks.count(name, getattr(self, name))
         checks.not_negative("tolerance", self.tolerance)
 
+    @full_precision
     def solve(self, energy: Any, x: Tensor, z: Tensor | None = None) -> Inferred:
-        """Return the codes with their gaps.
+        """Return the codes with their gaps; autocast does not reach them.
 
         Raises:
             TypeError: The energy is no sparse code.
@@ -90,7 +92,8 @@ class CoordinateDescent(Inference):
 
     def _loops(self, energy: Any, x: Tensor, z: Tensor) -> Tensor:
         """Return a copy of the codes, where compiled loops left them."""
-        if self.compile is False or z.device.type != "cpu":
+        loops = {x.dtype, z.dtype, energy.atoms.dtype} in ({torch.float32}, {torch.float64})
+        if self.compile is False or z.device.type != "cpu" or not loops:
             return z.clone()
         try:
             from ebm.latent import coordinate_loops
