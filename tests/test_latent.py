@@ -1,7 +1,9 @@
 """Latent energies: free energies, rules of inference and their laws."""
 
 import math
+import os
 import sys
+import time
 from functools import partial
 
 import pytest
@@ -11,7 +13,8 @@ from hypothesis import strategies as st
 
 import ebm
 from ebm import latent
-from ebm.latent import clusters, coordinate_loops
+from ebm.latent import cluster_loops, clusters, coordinate_loops
+from ebm.latent.crew import Crew
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -563,3 +566,79 @@ def test_the_least_value_is_found_at_its_first_place(n: int, blocks: int, seed: 
     values = torch.randint(0, 9, (n, blocks * clusters.BLOCK), generator=generator).float()
     first = (values == values.amin(1, keepdim=True)).float().argmax(1)
     assert torch.equal(clusters._first_least(values), first)
+
+
+@given(
+    n=st.integers(1, 40), k=st.integers(1, 140), d=st.integers(1, 5),
+    seed=st.integers(0, 999), dtype=st.sampled_from([torch.float32, torch.float64]),
+)  # fmt: skip
+def test_compiled_loops_add_rows_to_the_sums_as_the_plain_form(n, k, d, seed, dtype):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randint(-3, 4, (n, d), generator=generator).to(dtype)  # with equals
+    centers = torch.randint(-3, 4, (k, d), generator=generator).to(dtype)
+    values = clusters._Member(centers)._near(x)
+    found = []
+    for add in (cluster_loops.add, clusters.add_plain):
+        sums = (torch.zeros(k, d).double(), torch.zeros(k).double(), torch.zeros(1).double())
+        add(values, x, centers, *sums)
+        found.append(sums)
+    for compiled, plain in zip(*found, strict=True):
+        assert torch.equal(compiled, plain)  # of whole numbers no sum is rounded
+
+
+def test_a_pass_of_several_threads_is_that_of_one(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(5000, 3, generator=generator, dtype=torch.float64)
+    batches, centers = [(x[:4000],), (x[4000:4000],), (x[4000:],)], torch.cat([x[:40], x[:1] + 99])
+    alone, among = clusters.lloyd(batches, centers), clusters.nearest(x, centers)
+    monkeypatch.setattr(clusters, "FEW", 0)
+    monkeypatch.setattr(clusters, "ROWS", 64)
+    together = clusters.lloyd(batches, centers)
+    torch.testing.assert_close(together, alone, rtol=1e-13, atol=1e-13)
+    assert torch.equal(clusters.nearest(x, centers), among)
+    again = clusters.lloyd(batches, centers)
+    assert all(torch.equal(a, b) for a, b in zip(together, again, strict=True))
+
+
+class TestCrew:
+    def test_each_thread_computes_alone_and_the_others_are_left_as_they_were(self):
+        before = torch.get_num_threads()
+        crew = Crew(object, torch.device("cpu"))
+        crew.threads = 3
+        parts = torch.arange(8.0).split(1)
+        found = crew.each(parts, lambda _, x: (float(x), torch.get_num_threads()), alone=False)
+        assert torch.get_num_threads() == before
+        assert found == [(float(i), 1) for i in range(8)]
+        assert len(crew.members) == 3
+        assert crew.each(parts, lambda member, x: member is crew.members[0], alone=True) == [1] * 8
+
+    def test_an_error_in_a_thread_is_raised(self):
+        crew = Crew(object, torch.device("cpu"))
+        crew.threads = 2
+
+        def fail(_, x):
+            raise ValueError(f"part {int(x)}")
+
+        before = torch.get_num_threads()
+        with pytest.raises(ValueError, match="part 0"):
+            crew.each(torch.arange(4.0).split(1), fail, alone=False)
+        assert torch.get_num_threads() == before
+
+    def test_a_forked_process_gets_threads_of_its_own(self):
+        crew = Crew(object, torch.device("cpu"))
+        crew.threads = 2
+        parts = torch.arange(4.0).split(1)
+        crew.each(parts, lambda _, x: float(x), alone=False)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                code = crew.each(parts, lambda _, x: float(x), alone=False) != [0.0, 1.0, 2.0, 3.0]
+            finally:
+                os._exit(code)
+        deadline = time.monotonic() + 60
+        while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+            if time.monotonic() > deadline:
+                os.kill(child, 9)
+            time.sleep(0.01)
+        assert ended[1] == 0

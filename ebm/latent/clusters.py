@@ -6,17 +6,24 @@ cache, and belong to all processes together.
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ebm import checks, distributed
+from ebm.latent.crew import Crew
 from ebm.latent.moments import wide
 from ebm.shapes import Energies, Labels, Matrix, Points, Scalar
 
-ROWS = 2048
+ROWS = 1024
 BLOCK = 32
 """Columns whose least one is found at once."""
+MANY = 2048
+"""Entries of all centers from which on compiled loops are worth their start."""
+FEW = 2**20
+"""Distances up to which threads are not worth their start."""
 
 Batches = Iterable[tuple[Tensor, ...]]
 
@@ -25,8 +32,7 @@ Batches = Iterable[tuple[Tensor, ...]]
 def nearest(x: Points, centers: Matrix) -> Labels:
     """Return the index of the nearest center of each row, the first one among equals."""
     checks.features(x, centers.shape[1], centers)
-    find = _finder(centers)
-    return torch.cat([find(rows) for rows in x.split(ROWS)])
+    return torch.cat(_each(_crew(centers), x, _Member.nearest))
 
 
 def squared_distance(x: Points, centers: Matrix) -> Energies:
@@ -43,21 +49,12 @@ def lloyd(batches: Batches, centers: Matrix) -> tuple[Matrix, Scalar]:
     it never rises from pass to pass. An empty cluster takes the row that is farthest from
     its own center, as in scikit-learn.
     """
-    dtype = wide(centers)
-    shifts = torch.zeros_like(centers, dtype=dtype)
-    counts, error = shifts.new_zeros(len(centers)), shifts.new_zeros(())
-    # Part by part: what is computed for a row does not leave the cache.
-    find = _finder(centers)
-    buffer = centers.new_empty(ROWS, centers.shape[1])
-    for rows in (part for whole in _rows(batches) for part in whole.split(ROWS)):
-        labels = find(rows)
-        offsets = torch.index_select(centers, 0, labels, out=buffer[: len(rows)])
-        torch.sub(rows, offsets, out=offsets)
-        shifts += torch.zeros_like(centers).index_add_(0, labels, offsets)
-        counts += torch.bincount(labels, minlength=len(centers))
-        error += offsets.mul_(offsets).sum(1).sum(dtype=dtype)
-    shifts, counts, error = (distributed.total(value) for value in (shifts, counts, error))
-    distance = error / counts.sum()
+    crew = _crew(centers)
+    for rows in _rows(batches):
+        _each(crew, rows, _Member.add)
+    sums = zip(*(member.sums for member in crew.members), strict=True)
+    shifts, counts, error = (distributed.total(sum(several[1:], several[0])) for several in sums)
+    distance = error[0] / counts.sum()
     empty = (counts == 0).nonzero().flatten()
     if len(empty):
         _relocate(batches, centers, empty, shifts, counts)
@@ -98,34 +95,95 @@ def plus_plus(batches: Batches, clusters: int) -> Matrix:
     return centers
 
 
-def _finder(centers: Matrix) -> Callable[[Points], Labels]:
-    """Return the function that finds the nearest center of each of at most `ROWS` rows."""
-    # |x - c|^2 / 2 up to |x|^2 / 2; shifted, so that far from the origin no digits cancel.
-    shift = centers.mean(0)
-    table = centers - shift
-    half = table.square().sum(-1) / 2
-    if centers.device.type != "cpu" or len(centers) <= 2 * BLOCK:
-        return lambda rows: torch.addmm(half, rows - shift, table.T, alpha=-1).min(-1).indices
-    # Centers at an infinite distance fill the last block.
-    more = -len(centers) % BLOCK
-    half = torch.nn.functional.pad(half, (0, more), value=math.inf)
-    table = torch.nn.functional.pad(table, (0, 0, 0, more)).T
-    shifted, values = centers.new_empty(ROWS, len(shift)), centers.new_empty(ROWS, len(half))
+class _Member:
+    """What one thread of a pass has: space for distances, and sums of the rows it met.
 
-    def find(rows: Points) -> Labels:
-        count = len(rows)
-        near = torch.sub(rows, shift, out=shifted[:count])
-        return _first_least(torch.addmm(half, near, table, alpha=-1, out=values[:count]))
+    Args:
+        centers: Centers, (clusters, dim).
+    """
 
-    return find
+    def __init__(self, centers: Matrix) -> None:
+        self.centers = centers
+        # |x - c|^2 / 2 up to |x|^2 / 2; shifted, so that far from the origin no digits cancel.
+        self.shift = centers.mean(0)
+        table = centers - self.shift
+        half = table.square().sum(-1) / 2
+        # Centers at an infinite distance fill the last block.
+        more = -len(centers) % BLOCK
+        self.half = torch.nn.functional.pad(half, (0, more), value=math.inf)
+        self.table = torch.nn.functional.pad(table, (0, 0, 0, more)).T
+        self.shifted = centers.new_empty(ROWS, len(self.shift))
+        self.values = centers.new_empty(ROWS, len(self.half))
+
+    @cached_property
+    def sums(self) -> tuple[Matrix, Tensor, Tensor]:
+        """Sums over the rows that were added: offsets from the centers, ones, and distances."""
+        shifts = torch.zeros_like(self.centers, dtype=wide(self.centers))
+        return shifts, shifts.new_zeros(len(shifts)), shifts.new_zeros(1)
+
+    def nearest(self, rows: Points) -> Labels:
+        """Return the index of each row's nearest center, the first one among equals."""
+        return _first_least(self._near(rows))
+
+    def distance(self, rows: Points) -> tuple[Labels, Energies]:
+        """Return the nearest center of each row, and its squared distance."""
+        labels = self.nearest(rows)
+        offsets = rows - self.centers.index_select(0, labels)
+        return labels, offsets.square_().sum(-1)
+
+    def add(self, rows: Points) -> None:
+        """Add rows to the sums."""
+        _adder(self.centers)(self._near(rows), rows, self.centers, *self.sums)
+
+    def _near(self, rows: Points) -> Matrix:
+        """Return values of which the least is the nearest center's."""
+        near = torch.sub(rows, self.shift, out=self.shifted[: len(rows)])
+        return torch.addmm(self.half, near, self.table, alpha=-1, out=self.values[: len(rows)])
 
 
-def _first_least(values: Tensor) -> Labels:
+def _crew(centers: Matrix) -> Crew[_Member]:
+    return Crew(lambda: _Member(centers.detach()), centers.device)
+
+
+def _each(crew: Crew[_Member], rows: Points, work: Callable[[_Member, Tensor], Any]) -> list[Any]:
+    few = len(rows) * crew.members[0].values.shape[1] < FEW
+    return crew.each(rows.split(ROWS), work, alone=few)
+
+
+def _adder(centers: Matrix) -> Callable[..., None]:
+    """Return what adds rows to the sums of a pass: loops where numba is and they pay."""
+    known = centers.device.type == "cpu" and centers.dtype in (torch.float32, torch.float64)
+    if known and centers.numel() >= MANY:
+        try:
+            from ebm.latent import cluster_loops
+        except ImportError:
+            return add_plain
+        return cluster_loops.add
+    return add_plain
+
+
+def add_plain(
+    values: Tensor, rows: Tensor, centers: Tensor, shifts: Tensor, counts: Tensor, error: Tensor
+) -> None:
+    """Add rows to the sums, each to those of the center whose value is its least.
+
+    The plain form of `cluster_loops.add`.
+    """
+    labels = _first_least(values)
+    offsets = rows - centers.index_select(0, labels)
+    shifts += torch.zeros_like(centers).index_add_(0, labels, offsets)
+    counts += torch.bincount(labels, minlength=len(centers))
+    error += offsets.mul_(offsets).sum(1).sum(dtype=error.dtype)
+
+
+def _first_least(values: Matrix) -> Labels:
     """Return the index of the least value of each row, the first one among equals.
 
     Processors find a least value many times faster than its place: the least of each block is
     found first, then the block, then the place in it.
     """
+    if values.device.type != "cpu" or values.shape[1] <= 2 * BLOCK:
+        return values.min(1).indices
     count = values.shape[1] // BLOCK
     block = values.unflatten(1, (count, BLOCK)).amin(2).min(1).indices
     places = torch.arange(0, len(values) * count, count).add_(block)
@@ -178,11 +236,14 @@ def _relocate(
 ) -> None:
     """Move empty clusters to the rows that are farthest from their centers, in place."""
     rows, labels = centers.new_zeros(len(empty), centers.shape[1]), empty
-    far = rows.new_full((len(empty),), -1.0)
+    far, crew = rows.new_full((len(empty),), -1.0), _crew(centers)
     for more in _rows(batches):
-        mine = nearest(more, centers)
-        rows, labels = torch.cat([rows, more]), torch.cat([labels, mine])
-        far = torch.cat([far, (more - centers[mine]).square().sum(-1)])
+        mine, away = map(torch.cat, zip(*_each(crew, more, _Member.distance), strict=True))
+        # Those that as many others are not ahead of; a batch may be empty.
+        least = away.float().topk(min(len(empty), len(away))).values[-1:]
+        some = (away.float() >= least).nonzero().flatten()
+        rows, labels = torch.cat([rows, more[some]]), torch.cat([labels, mine[some]])
+        far = torch.cat([far, away[some]])
         kept = _farthest(far, len(empty))
         far, rows, labels = far[kept], rows[kept], labels[kept]
     far = distributed.gather(far)

@@ -4,16 +4,14 @@ Import it where numba may be missing: it raises ImportError there.
 """
 
 import functools
-import inspect
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-import numba
 import numpy as np
 import torch
 
+from ebm.latent.loops import compiled
 from ebm.shapes import Codes, Matrix, Points
 
 PIECES = 4
@@ -51,12 +49,7 @@ def solve(
 
 @functools.cache
 def _compiled() -> Callable[..., None]:
-    plain = inspect.unwrap(_descend)
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"contract", "reassoc", "nsz"}}
-    try:
-        return numba.njit(cache=True, **options)(plain)
-    except RuntimeError:  # there is no folder to remember it in
-        return numba.njit(**options)(plain)
+    return compiled(_descend, fastmath=("contract", "reassoc", "nsz"))
 
 
 def _descend(gram, weight, tolerance, small, rounds, sweeps, push, size, codes):

@@ -138,7 +138,7 @@ def _row(task: Task, device: torch.device, *, quick: bool) -> Row:
     sides = {"": task.ours, **task.peers}
     if task.limit is not None:
         sides["limit"] = task.limit
-    found = race(sides, 0.05 if quick else task.seconds, device)
+    found = race(sides, 0.05 if quick else task.seconds, device, 0 if quick else task.rest)
     light = {**sides, **task.light}
     held = {name: megabytes(light[name], device) for name in sides if name != "limit"}
     limit = found.pop("limit", None)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,18 @@ from ebm.benchmark import latent
 from ebm.benchmark.speed.peers import Peers
 from ebm.benchmark.speed.race import Task, Work
 
+REST = 0.15
+"""Seconds in which the threads of scikit-learn's OpenBLAS fall asleep."""
+
 
 def tasks(peers: Peers, device: torch.device, *, quick: bool = False) -> Iterator[Task]:
     """Yield the tasks; quick ones have a hundredth of the rows."""
-    if device.type != "cpu":
-        return
+    if device.type == "cpu":
+        for task in _tasks(peers, quick=quick):
+            yield replace(task, rest=REST)
+
+
+def _tasks(peers: Peers, *, quick: bool) -> Iterator[Task]:
     part = 100 if quick else 1
     here = peers.module("scikit-learn", "sklearn") is not None
     from threadpoolctl import threadpool_limits
@@ -87,7 +95,13 @@ def _limit(name: str, data: tuple[Tensor, ...]) -> Work | None:
     """Return the matrix products of k-means and of mixtures."""
     if name == "k_means":
         x, centers = data
-        return lambda: [[rows @ centers.T for rows in x.split(4096)] for _ in range(20)]
+        parts, product = x.split(4096), x.new_empty(4096, len(centers))
+
+        def products() -> None:
+            for rows in parts * 20:
+                torch.mm(rows, centers.T, out=product[: len(rows)])
+
+        return products
     if name == "mixture":
         x, means = data
         factor = torch.eye(x.shape[1], dtype=x.dtype)

@@ -44,27 +44,34 @@ class Task:
     """Most that our time over the limit's should be."""
     seconds: float = 2.0
     """About how long the race takes."""
+    rest: float = 0.0
+    """Seconds before each turn, in which the threads of the one before fall asleep.
+
+    OpenBLAS's keep a core busy for a tenth of a second after their work.
+    """
     tolerance: float | None = None
     """Most that values may differ relatively; None where they are different losses."""
     growth: tuple[str, float] | None = None
     """The quantity that grows along rows of one name, and its value."""
 
 
-def race(contenders: Mapping[str, Work], seconds: float, device: torch.device) -> dict[str, float]:
-    """Return the median time of each contender, all of them run in turn."""
+def race(
+    contenders: Mapping[str, Work], seconds: float, device: torch.device, rest: float = 0.0
+) -> dict[str, float]:
+    """Return the median time of each contender, all of them run in turn, after a rest each."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for work in contenders.values():  # the first run pays for threads, caches and compilers
         work()
     for name, work in contenders.items():
-        times[name].append(_timed(work, device))
+        times[name].append(_timed(work, device, rest))
     once = sum(several[0] for several in times.values())
-    rounds = min(max(int(seconds / max(once, 1e-6)), 2), 400)
+    rounds = min(max(int(seconds / max(once + rest * len(times), 1e-6)), 2), 400)
     gc.collect()
     gc.disable()
     try:
         for _ in range(rounds):
             for name, work in contenders.items():
-                times[name].append(_timed(work, device))
+                times[name].append(_timed(work, device, rest))
     finally:
         gc.enable()
     return {name: statistics.median(several) for name, several in times.items()}
@@ -98,7 +105,8 @@ def backward(loss: Callable[..., Tensor], *inputs: Tensor) -> Work:
     return work
 
 
-def _timed(work: Work, device: torch.device) -> float:
+def _timed(work: Work, device: torch.device, rest: float) -> float:
+    time.sleep(rest)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start = time.perf_counter()
