@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ebm import terms
-from ebm.terms import cosine as cosines
 from ebm.terms import (
+    alignment,
     covariance,
     cross_correlation,
     info_nce,
@@ -22,6 +22,7 @@ from ebm.terms import (
     unit,
     variance,
 )
+from ebm.terms import cosine as cosines
 from ebm.terms import transformation_covariance as tico
 
 Formula = Callable[..., Tensor | tuple[Tensor, ...]]
@@ -128,6 +129,7 @@ PATHS = {
         of_sphere(lambda x, y: log_sum_exp.both(x, y, 9.0)),
         of_sphere(log_sum_exp.both_plain), 2, largest,
     ),
+    "alignment": Path(alignment.distance, alignment.distance_plain, 2, lambda x, y: 4.0),
     "one matrix": Path(
         lambda x, y: one_matrix.contrast(x, y, 9.0),
         lambda x, y: one_matrix.contrast_plain(x, y, 9.0), 2, largest,
@@ -135,6 +137,10 @@ PATHS = {
     "one matrix, both ways": Path(
         lambda x, y: one_matrix.contrast(x, y, 9.0, both=True),
         lambda x, y: one_matrix.contrast_plain(x, y, 9.0, both=True), 2, largest,
+    ),
+    "one matrix of all views": Path(
+        lambda x, y: one_matrix.gram(x, y, 9.0),
+        lambda x, y: one_matrix.gram_plain(x, y, 9.0), 2, largest,
     ),
     "gram": Path(
         of_sphere(lambda z: log_sum_exp.gram(z, 9.0)),
@@ -219,11 +225,15 @@ def test_a_zero_row_has_torchs_gradient() -> None:
         (slope,) = torch.autograd.grad(formula(z).sum(), z)
         assert slope[0].tolist() == [1e12, 1e12]
     y = torch.tensor([[1.0, 2.0], [2.0, 1.0]], dtype=torch.float64)
-    slopes = []
-    for formula in (one_matrix.contrast, one_matrix.contrast_plain):
-        z = x.clone().requires_grad_()
-        slopes += torch.autograd.grad(formula(z, y, 1.0).sum(), z)
-    torch.testing.assert_close(*slopes)
+    for formulas in (
+        (one_matrix.contrast, one_matrix.contrast_plain),
+        (one_matrix.gram, one_matrix.gram_plain),
+    ):
+        slopes = []
+        for formula in formulas:
+            z = x.clone().requires_grad_()
+            slopes += torch.autograd.grad(formula(z, y, 1.0).sum(), z)
+        torch.testing.assert_close(*slopes)
 
 
 @pytest.mark.parametrize("n", [2, 40])

@@ -53,7 +53,7 @@ def lloyd(batches: Batches, centers: Matrix) -> tuple[Matrix, Scalar]:
     for rows in _rows(batches):
         _each(crew, rows, _Member.add)
     sums = zip(*(member.sums for member in crew.members), strict=True)
-    shifts, counts, error = (distributed.total(sum(several[1:], several[0])) for several in sums)
+    shifts, counts, error = (distributed.total(torch.stack(some).sum(0)) for some in sums)
     distance = error[0] / counts.sum()
     empty = (counts == 0).nonzero().flatten()
     if len(empty):

@@ -1,13 +1,17 @@
 """Alignment: the squared distance of two embeddings on the sphere."""
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
 from ebm import checks
 from ebm.energy import Energy
-from ebm.shapes import Energies
+from ebm.shapes import Embeddings, Energies
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
-from ebm.terms.unit import unit
+from ebm.terms.second_derivatives import through
+from ebm.terms.unit import back, brought, unit_plain
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -66,4 +70,33 @@ class Alignment(Energy):
             ValueError: The views are no matrices of one shape.
         """
         checks.embeddings(x, y)
-        return (unit(x) - unit(y)).square().sum(-1)
+        return distance(x, y)
+
+
+def distance(x: Embeddings, y: Embeddings) -> Energies:
+    """Return the squared distance of each pair on the sphere; the gradient is written out."""
+    return _Distance.apply(x, y)  # pyright: ignore[reportReturnType]
+
+
+def distance_plain(x: Embeddings, y: Embeddings) -> Energies:
+    """Return `distance` by the plain formula."""
+    return (unit_plain(x) - unit_plain(y)).square().sum(-1)
+
+
+class _Distance(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        (a, of_x), (b, of_y) = brought(x, 1.0), brought(y, 1.0)
+        apart = a - b
+        ctx.save_for_backward(x, y, a, b, of_x, of_y, apart)
+        return apart.square().sum(-1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, a, b, of_x, of_y, apart = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return through(distance_plain, (x, y), ctx.needs_input_grad, gradient)
+        slope = apart * (2 * gradient)[:, None]
+        to_x = back(slope, a, of_x, 1.0) if ctx.needs_input_grad[0] else None
+        to_y = back(-slope, b, of_y, 1.0) if ctx.needs_input_grad[1] else None
+        return to_x, to_y

@@ -4,16 +4,15 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ebm import checks, distributed
 from ebm.energy import Energy
 from ebm.shapes import Energies
-from ebm.terms import log_sum_exp
+from ebm.terms import log_sum_exp, one_matrix
 from ebm.terms.counterexample import PAIR
 from ebm.terms.info_nce import highest, lowest
 from ebm.terms.precision import full_precision
-from ebm.terms.unit import unit, unit_plain
+from ebm.terms.unit import unit
 from ebm.traits import (
     BatchPermutation,
     CollapseValue,
@@ -36,7 +35,7 @@ from ebm.traits import (
     ViewSwap,
 )
 
-SMALL = 64
+SMALL = 128
 """Pairs up to which the plain formula is used."""
 
 
@@ -103,7 +102,7 @@ class NTXent(Energy):
         checks.embeddings(x, y, least=2 if alone else 1, user="negatives of the batch")
         n, largest = len(x), 1 / self.temperature
         if n <= SMALL and distributed.world() == 1:
-            return _small(torch.cat([x, y]), largest)
+            return one_matrix.gram(x, y, largest)
         z = unit(torch.cat([x, y]), largest**0.5)
         x, y = z[:n], z[n:]
         positive = (x * y).sum(-1)
@@ -119,12 +118,3 @@ class NTXent(Energy):
     def extra_repr(self) -> str:
         """Return the temperature."""
         return f"temperature={self.temperature:g}"
-
-
-def _small(z: Tensor, largest: float) -> Energies:
-    """Return the loss of each pair by the cross-entropy of the whole matrix."""
-    z = unit_plain(z)
-    logits = (z * largest) @ z.mT
-    partners = torch.arange(len(z), device=z.device).roll(len(z) // 2)
-    losses = functional.cross_entropy(logits.fill_diagonal_(-math.inf), partners, reduction="none")
-    return losses.view(2, -1).mean(0)

@@ -1,10 +1,12 @@
-"""InfoNCE of few pairs: all products in one matrix, value and gradient in one go.
+"""InfoNCE and NT-Xent of few pairs: all products in one matrix, value and gradient in one go.
 
-    E_i = -l_ii + log sum_j exp(l_ij),    l_ij = largest * s(x_i, y_j), s the cosine
+    contrast: E_i = -l_ii + log sum_j exp(l_ij),    l_ij = largest * s(x_i, y_j), s the cosine
+    gram:     the same of z = [x; y] with itself, with no l_kk, and partners for l_ii
 
 Where a matrix is small, calls cost more than arithmetic, and these are half as many.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -13,7 +15,7 @@ from torch.nn import functional
 
 from ebm.shapes import Embeddings, Energies
 from ebm.terms.second_derivatives import through
-from ebm.terms.unit import SMALLEST, unit_plain
+from ebm.terms.unit import back, brought, unit_plain
 
 
 def contrast(x: Embeddings, y: Embeddings, largest: float, *, both: bool = False) -> Energies:
@@ -31,10 +33,24 @@ def contrast_plain(x: Embeddings, y: Embeddings, largest: float, *, both: bool =
     return (of_x + functional.cross_entropy(logits.mT, own, reduction="none")) / 2
 
 
+def gram(x: Embeddings, y: Embeddings, largest: float) -> Energies:
+    """Return the loss of each pair among all views, averaged over its two views."""
+    return _Gram.apply(x, y, largest)  # pyright: ignore[reportReturnType]
+
+
+def gram_plain(x: Embeddings, y: Embeddings, largest: float) -> Energies:
+    """Return `gram` by the plain formula."""
+    z = unit_plain(torch.cat([x, y]))
+    logits = (z * largest) @ z.mT
+    partners = torch.arange(len(z), device=z.device).roll(len(x))
+    losses = functional.cross_entropy(logits.fill_diagonal_(-math.inf), partners, reduction="none")
+    return losses.view(2, -1).mean(0)
+
+
 class _Contrast(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, largest: float, ways: int) -> Tensor:
-        (a, of_x), (b, of_y) = _brought(x, largest), _brought(y, 1.0)
+        (a, of_x), (b, of_y) = brought(x, largest), brought(y, 1.0)
         logits = a @ b.mT
         shares = [logits.log_softmax(dim) for dim in (1, 0)[:ways]]
         ctx.save_for_backward(x, y, a, b, of_x, of_y, *shares)
@@ -58,20 +74,35 @@ class _Contrast(torch.autograd.Function):
             weights.diagonal().sub_(gradient)
             to_x = to_y = None
             if ctx.needs_input_grad[0]:
-                to_x = _back(weights @ b, a, of_x, ctx.largest)
+                to_x = back(weights @ b, a, of_x, ctx.largest)
             if ctx.needs_input_grad[1]:
-                to_y = _back(weights.mT @ a, b, of_y, 1.0)
+                to_y = back(weights.mT @ a, b, of_y, 1.0)
         return to_x, to_y, None, None
 
 
-def _brought(x: Tensor, length: float) -> tuple[Tensor, Tensor]:
-    """Return the rows brought to a length, and what they were multiplied by."""
-    scale = length / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_(min=SMALLEST)
-    return x * scale, scale
+class _Gram(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, largest: float) -> Tensor:
+        a, scale = brought(torch.cat([x, y]), largest**0.5)
+        shares = (a @ a.mT).fill_diagonal_(-math.inf).log_softmax(1)
+        ctx.save_for_backward(x, y, a, scale, shares)
+        ctx.largest = largest
+        return shares.diagonal(len(x)).add(shares.diagonal(-len(x))).div_(-2)
 
-
-def _back(gradient: Tensor, z: Tensor, scale: Tensor, length: float) -> Tensor:
-    """Return the gradient before the rows were brought to a length."""
-    along = torch.linalg.vecdot(z, gradient)[:, None].div_(length**2)
-    along.masked_fill_(scale >= length / SMALLEST, 0)
-    return torch.addcmul(gradient, z, along, value=-1).mul_(scale)
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, a, scale, shares = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            plain = through(
+                lambda x, y: gram_plain(x, y, ctx.largest),
+                (x, y), ctx.needs_input_grad[:2], gradient,
+            )  # fmt: skip
+            return *plain, None
+        with torch.autocast(x.device.type, enabled=False):
+            half = gradient / 2
+            weights = shares.exp().mul_(half.repeat(2)[:, None])
+            weights.diagonal(len(x)).sub_(half)
+            weights.diagonal(-len(x)).sub_(half)
+            to_z = back((weights + weights.mT) @ a, a, scale, ctx.largest**0.5)
+        to_x, to_y = to_z.split(len(x))
+        return to_x, to_y, None

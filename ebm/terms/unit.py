@@ -24,22 +24,31 @@ def unit_plain(x: Tensor, length: float = 1.0) -> Embeddings:
     return z if length == 1 else length * z
 
 
+def brought(x: Tensor, length: float) -> tuple[Tensor, Tensor]:
+    """Return the rows brought to a length, and what they were multiplied by, (batch, 1)."""
+    scale = length / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_(min=SMALLEST)
+    return x * scale, scale
+
+
+def back(gradient: Tensor, z: Tensor, scale: Tensor, length: float) -> Tensor:
+    """Return the gradient of the rows, from that of `brought`'s z; the latter is kept as it is."""
+    along = (z * gradient).sum(-1, keepdim=True).div_(length**2)
+    along.masked_fill_(scale >= length / SMALLEST, 0)
+    return torch.addcmul(gradient, z, along, value=-1).mul_(scale)
+
+
 class _Unit(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, length: float) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        scale = length / norm.clamp(min=SMALLEST)
-        z = x * scale
-        ctx.save_for_backward(x, z, norm, scale)
+        z, scale = brought(x, length)
+        ctx.save_for_backward(x, z, scale)
         ctx.length = length
         return z
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None]:
-        x, z, norm, scale = ctx.saved_tensors
+        x, z, scale = ctx.saved_tensors
         if torch.is_grad_enabled():
             (to_x,) = through(lambda x: unit_plain(x, ctx.length), (x,), (True,), gradient)
             return to_x, None
-        along = (z * gradient).sum(-1, keepdim=True).div_(ctx.length**2)
-        along.masked_fill_(norm < SMALLEST, 0)
-        return torch.addcmul(gradient, z, along, value=-1).mul_(scale), None
+        return back(gradient, z, scale, ctx.length), None
