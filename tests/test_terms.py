@@ -607,6 +607,23 @@ def test_sinkhorn_uses_all_prototypes_alike() -> None:
     assert bool(far.isfinite().all())
 
 
+@pytest.mark.parametrize("spread", [0.01, 1.0, 2.5, 4.0, 30.0])
+@pytest.mark.parametrize("shift", [0.0, -3.0, 3.0])
+def test_sinkhorn_keeps_its_digits_in_single_precision(spread: float, shift: float) -> None:
+    """Beside the iteration on logarithms in double precision."""
+    scores = (spread * torch.randn(40, 7) + shift).float()
+    rows, columns = torch.zeros(40, 1).double(), torch.zeros(1, 7).double()
+    logits = scores.double() / 0.05
+    for _ in range(3):
+        columns = math.log(40 / 7) - torch.logsumexp(logits + rows, 0, keepdim=True)
+        rows = -torch.logsumexp(logits + columns, 1, keepdim=True)
+    # A rounded logit is off by its size times eps.
+    slack = 8 * torch.finfo(torch.float32).eps * (1 + float(logits.abs().max()))
+    torch.testing.assert_close(
+        terms.sinkhorn(scores).double(), (logits + rows + columns).exp(), rtol=slack, atol=slack
+    )
+
+
 def test_whitening_divides_all_views_alike() -> None:
     x = torch.randn(32, 3, dtype=torch.float64)
     assert float(terms.Whitening(size=8, divisions=2)(x, x.clone())) == pytest.approx(0, abs=1e-12)

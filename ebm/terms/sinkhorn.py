@@ -39,10 +39,11 @@ def sinkhorn(scores: Tensor, *, epsilon: float = 0.05, iterations: int = 3) -> M
         kernel, sums = _start(scores.detach(), epsilon)
         rows = distributed.total(kernel.new_tensor(float(len(kernel))))
         share = rows / kernel.shape[1]
-        for left in reversed(range(checks.count("iterations", iterations))):
-            prototypes = share / distributed.total(sums)
+        prototypes = share / distributed.total(sums)
+        examples = 1 / (kernel @ prototypes)
+        for _ in range(checks.count("iterations", iterations) - 1):
+            prototypes = share / distributed.total(kernel.mT @ examples)
             examples = 1 / (kernel @ prototypes)
-            sums = kernel.mT @ examples if left else sums
         return kernel.mul_(prototypes).mul_(examples[:, None])
 
 
