@@ -28,7 +28,7 @@ def fresh():
 @pytest.fixture
 def eager(monkeypatch):
     """A compiler that returns the function as it is, so that no test waits for one."""
-    monkeypatch.setattr(torch, "compile", lambda function: function)
+    monkeypatch.setattr(torch, "compile", lambda function, **options: function)
 
 
 SAMPLERS = [
@@ -82,7 +82,7 @@ def test_rows_that_belong_to_given_rows_are_not_cut(eager, monkeypatch):
 
 
 def test_without_a_compiler_there_is_one_warning_and_the_same_chain(monkeypatch):
-    def broken(function):
+    def broken(function, **options):
         def call(*inputs):
             raise RuntimeError("no compiler")
 
@@ -126,7 +126,7 @@ def test_compiled_descent_finds_the_same_latents(update, eager):
 
 
 def test_descent_without_a_compiler_warns_and_finds_them_too(monkeypatch):
-    def broken(function):
+    def broken(function, **options):
         def call(*inputs):
             raise RuntimeError("no compiler")
 
@@ -157,6 +157,29 @@ def test_the_compiler_changes_no_chain(energy):
         fused = Langevin(0.01, compile=True).move(energy, x, 20, seeded())
     plain = Langevin(0.01).move(energy, x, 20, seeded())
     torch.testing.assert_close(fused, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_thin_products_are_elementwise_or_filled_up():
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    from ebm.samplers.thin import ThinProducts
+
+    def products(column, row, rows, two, wide):
+        return column.mm(row), rows.mm(two), rows.mm(wide), two.T.mm(two)
+
+    shapes = (5, 1), (1, 64), (5, 64), (64, 2), (64, 32)
+    inputs = [torch.randn(shape, generator=seeded()).double() for shape in shapes]
+    module = make_fx(products, tracing_mode="fake")(*inputs)
+    ThinProducts()(module.graph)
+    module.graph.lint()
+    module.recompile()
+    for found, expected in zip(module(*inputs), products(*inputs), strict=True):
+        torch.testing.assert_close(found, expected)
+    made = [node for node in module.graph.nodes if node.op == "call_function"]
+    names = [str(node.target) for node in made]
+    assert names.count("aten.mul.Tensor") == 1
+    columns = sorted(node.args[1].meta["val"].shape[1] for node in made if "mm" in str(node.target))
+    assert columns == [16, 16, 32]
 
 
 @pytest.mark.gpu

@@ -19,7 +19,7 @@ from ebm.energy import Energy, Given, as_energy, energy_and_score, modules
 KEPT = 16
 """Compiled energies that are remembered."""
 
-CACHE_BYTES = 2**22
+CACHE_BYTES = 2**21
 """What a layer of a network should take of a processor's cache."""
 
 
@@ -101,7 +101,10 @@ class _Fallback:
         # A code object of its own: the compiler counts the functions made from one, to eight.
         code, scope = function.__code__.replace(), function.__globals__
         own = FunctionType(code, scope, closure=function.__closure__)
-        self.function: Callable[..., Any] | None = torch.compile(own)
+        from ebm.samplers.thin import ThinProducts  # imports the compiler, which takes seconds
+
+        options: dict[str, Any] = {"post_grad_custom_pre_pass": ThinProducts()}
+        self.function: Callable[..., Any] | None = torch.compile(own, options=options)
         self.plain = plain
         self.checked = False
 
