@@ -1,4 +1,8 @@
-"""A race: contenders run in turn on the same inputs, and each one's memory is measured."""
+"""A race: contenders run in turn on the same inputs, and each one's memory is measured.
+
+Each turn is two runs, of which the second is timed: the first takes caches and the allocator
+over from the contender before, who may have given the memory back that this one fills.
+"""
 
 import gc
 import statistics
@@ -64,7 +68,7 @@ def race(
         work()
     for name, work in contenders.items():
         times[name].append(_timed(work, device, rest))
-    once = sum(several[0] for several in times.values())
+    once = 2 * sum(several[0] for several in times.values())
     rounds = min(max(int(seconds / max(once + rest * len(times), 1e-6)), 2), 400)
     gc.collect()
     gc.disable()
@@ -107,6 +111,7 @@ def backward(loss: Callable[..., Tensor], *inputs: Tensor) -> Work:
 
 def _timed(work: Work, device: torch.device, rest: float) -> float:
     time.sleep(rest)
+    work()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start = time.perf_counter()
