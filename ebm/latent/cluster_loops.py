@@ -17,8 +17,10 @@ BLOCK = 32
 
 def add(
     values: Tensor, rows: Tensor, centers: Tensor, shifts: Tensor, counts: Tensor, error: Tensor
-) -> None:
+) -> Tensor:
     """Add rows to the sums, each to those of the center whose value is its least.
+
+    Returns the squared distance of each row to that center.
 
     Args:
         values: A value for each row and center, then infinity up to a multiple of `BLOCK`
@@ -30,8 +32,10 @@ def add(
         error: Sum of squared distances, (1,).
     """
     blocks = values.unflatten(1, (-1, BLOCK)).amin(2)
-    tensors = (values, blocks, rows.contiguous(), centers, shifts, counts, error)
+    away = rows.new_empty(len(rows))
+    tensors = (values, blocks, rows.contiguous(), centers, shifts, counts, error, away)
     _compiled()(*(tensor.detach().numpy() for tensor in tensors))
+    return away
 
 
 @functools.cache
@@ -39,7 +43,7 @@ def _compiled() -> Callable[..., Any]:
     return compiled(_add, fastmath=("contract", "reassoc", "nsz"))
 
 
-def _add(values, blocks, rows, centers, shifts, counts, error):
+def _add(values, blocks, rows, centers, shifts, counts, error, away):
     zero = values.dtype.type(0)
     for i in range(len(rows)):
         block = 0
@@ -56,3 +60,4 @@ def _add(values, blocks, rows, centers, shifts, counts, error):
             square += offset * offset
         counts[nearest] += 1
         error[0] += square
+        away[i] = square

@@ -1,12 +1,12 @@
 """Clusters: the nearest center, Lloyd's pass, and the k-means++ start.
 
-Rows come in batches that can be read again, are used in chunks that fit a processor's
-cache, and belong to all processes together.
+Rows come in batches that can be read again in the same order, are used in chunks that fit a
+processor's cache, and belong to all processes together.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from ebm.latent.crew import Crew
 from ebm.latent.moments import wide
 from ebm.shapes import Energies, Labels, Matrix, Points, Scalar
 
-ROWS = 1024
+ROWS = 2048
 BLOCK = 32
 """Columns whose least one is found at once."""
 MANY = 2048
@@ -47,17 +47,18 @@ def lloyd(batches: Batches, centers: Matrix) -> tuple[Matrix, Scalar]:
 
     The distance is the mean over all rows of min_k |x - c_k|^2 to the centers that came in;
     it never rises from pass to pass. An empty cluster takes the row that is farthest from
-    its own center, as in scikit-learn.
+    its own center, as in scikit-learn. Each row's distance is remembered until then.
     """
     crew = _crew(centers)
-    for rows in _rows(batches):
-        _each(crew, rows, _Member.add)
+    away = [_each(crew, rows, _Member.add) for rows in _rows(batches)]
+    # Added one by one: torch's threads would spin for a while after a larger operation.
     sums = zip(*(member.sums for member in crew.members), strict=True)
-    shifts, counts, error = (distributed.total(torch.stack(some).sum(0)) for some in sums)
+    sums = (functools.reduce(torch.add, some) for some in sums)
+    shifts, counts, error = map(distributed.total, sums)
     distance = error[0] / counts.sum()
     empty = (counts == 0).nonzero().flatten()
     if len(empty):
-        _relocate(batches, centers, empty, shifts, counts)
+        _relocate(batches, away, centers, empty, shifts, counts)
     return centers + (shifts / counts.clamp(min=1)[:, None]).to(centers.dtype), distance
 
 
@@ -115,7 +116,7 @@ class _Member:
         self.shifted = centers.new_empty(ROWS, len(self.shift))
         self.values = centers.new_empty(ROWS, len(self.half))
 
-    @cached_property
+    @functools.cached_property
     def sums(self) -> tuple[Matrix, Tensor, Tensor]:
         """Sums over the rows that were added: offsets from the centers, ones, and distances."""
         shifts = torch.zeros_like(self.centers, dtype=wide(self.centers))
@@ -125,15 +126,9 @@ class _Member:
         """Return the index of each row's nearest center, the first one among equals."""
         return _first_least(self._near(rows))
 
-    def distance(self, rows: Points) -> tuple[Labels, Energies]:
-        """Return the nearest center of each row, and its squared distance."""
-        labels = self.nearest(rows)
-        offsets = rows - self.centers.index_select(0, labels)
-        return labels, offsets.square_().sum(-1)
-
-    def add(self, rows: Points) -> None:
-        """Add rows to the sums."""
-        _adder(self.centers)(self._near(rows), rows, self.centers, *self.sums)
+    def add(self, rows: Points) -> Energies:
+        """Add rows to the sums; return the squared distance of each."""
+        return _adder(self.centers)(self._near(rows), rows, self.centers, *self.sums)
 
     def _near(self, rows: Points) -> Matrix:
         """Return values of which the least is the nearest center's."""
@@ -150,7 +145,7 @@ def _each(crew: Crew[_Member], rows: Points, work: Callable[[_Member, Tensor], A
     return crew.each(rows.split(ROWS), work, alone=few)
 
 
-def _adder(centers: Matrix) -> Callable[..., None]:
+def _adder(centers: Matrix) -> Callable[..., Tensor]:
     """Return what adds rows to the sums of a pass: loops where numba is and they pay."""
     known = centers.device.type == "cpu" and centers.dtype in (torch.float32, torch.float64)
     if known and centers.numel() >= MANY:
@@ -164,7 +159,7 @@ def _adder(centers: Matrix) -> Callable[..., None]:
 
 def add_plain(
     values: Tensor, rows: Tensor, centers: Tensor, shifts: Tensor, counts: Tensor, error: Tensor
-) -> None:
+) -> Tensor:
     """Add rows to the sums, each to those of the center whose value is its least.
 
     The plain form of `cluster_loops.add`.
@@ -173,7 +168,9 @@ def add_plain(
     offsets = rows - centers.index_select(0, labels)
     shifts += torch.zeros_like(centers).index_add_(0, labels, offsets)
     counts += torch.bincount(labels, minlength=len(centers))
-    error += offsets.mul_(offsets).sum(1).sum(dtype=error.dtype)
+    away = offsets.mul_(offsets).sum(1)
+    error += away.sum(dtype=error.dtype)
+    return away
 
 
 def _first_least(values: Matrix) -> Labels:
@@ -232,26 +229,30 @@ def _pick(batches: Batches, masses: list[Tensor], draws: Tensor) -> Tensor:
 
 
 def _relocate(
-    batches: Batches, centers: Tensor, empty: Tensor, shifts: Tensor, counts: Tensor
+    batches: Batches,
+    distances: list[list[Tensor]],
+    centers: Tensor,
+    empty: Tensor,
+    shifts: Tensor,
+    counts: Tensor,
 ) -> None:
     """Move empty clusters to the rows that are farthest from their centers, in place."""
-    rows, labels = centers.new_zeros(len(empty), centers.shape[1]), empty
-    far, crew = rows.new_full((len(empty),), -1.0), _crew(centers)
-    for more in _rows(batches):
-        mine, away = map(torch.cat, zip(*_each(crew, more, _Member.distance), strict=True))
+    rows = centers.new_zeros(len(empty), centers.shape[1])
+    far = rows.new_full((len(empty),), -1.0)
+    for more, parts in zip(_rows(batches), distances, strict=True):
+        away = torch.cat(parts)
         # Those that as many others are not ahead of; a batch may be empty.
         least = away.float().topk(min(len(empty), len(away))).values[-1:]
         some = (away.float() >= least).nonzero().flatten()
-        rows, labels = torch.cat([rows, more[some]]), torch.cat([labels, mine[some]])
-        far = torch.cat([far, away[some]])
+        rows, far = torch.cat([rows, more[some]]), torch.cat([far, away[some]])
         kept = _farthest(far, len(empty))
-        far, rows, labels = far[kept], rows[kept], labels[kept]
+        far, rows = far[kept], rows[kept]
     far = distributed.gather(far)
     kept = _farthest(far, len(empty))
-    far = far[kept]
-    rows, labels = distributed.gather(rows)[kept], distributed.gather(labels)[kept]
+    far, rows = far[kept], distributed.gather(rows)[kept]
     moved = far > 0
-    rows, labels, empty = rows[moved], labels[moved], empty[moved]
+    rows, empty = rows[moved], empty[moved]
+    labels = nearest(rows, centers)
     shifts.index_add_(0, labels, (centers[labels] - rows).to(shifts.dtype))
     counts.index_add_(0, labels, torch.full_like(counts[labels], -1))
     shifts[empty] = (rows - centers[empty]).to(shifts.dtype)
