@@ -105,6 +105,15 @@ PATHS = {
         2,
         lambda x, y: float((x.abs() @ y.abs().mT).square().sum(1).max()),
     ),
+    "along their own moment": Path(
+        lambda x: tico.along_moment(x, x, moment(x.detach()), 0.3),
+        lambda x: tico.along_moment_plain(x, x, moment(x.detach()), 0.3),
+        1,
+        lambda x: float(
+            (x.abs() @ x.abs().mT).square().sum(1).max()
+            + ((x.abs() @ moment(x).abs()) * x.abs()).sum(1).max()
+        ),
+    ),
     "along an earlier moment": Path(
         lambda x, y: tico.along_moment(x, y, moment(x.detach()), 0.3),
         lambda x, y: tico.along_moment_plain(x, y, moment(x.detach()), 0.3),

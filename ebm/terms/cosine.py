@@ -46,25 +46,24 @@ def cosine_plain(x: Tensor, y: Tensor) -> Energies:
 class _Cosine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
-        norms = [torch.linalg.vector_norm(z, dim=-1, keepdim=True) for z in (x, y)]
-        lengths = [norm.clamp(min=SMALLEST) for norm in norms]
+        norms = (torch.linalg.vector_norm(z, dim=-1, keepdim=True) for z in (x, y))
+        lengths = [norm.clamp_(min=SMALLEST) for norm in norms]
         values = (x * y).sum(-1, keepdim=True).div_(lengths[0]).div_(lengths[1])
-        ctx.save_for_backward(x, y, values, *norms)
+        ctx.save_for_backward(x, y, values, *lengths)
         return values.squeeze(-1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, values, *norms = ctx.saved_tensors
+        x, y, values, *lengths = ctx.saved_tensors
         if torch.is_grad_enabled():
             return through(cosine_plain, (x, y), ctx.needs_input_grad, gradient)
-        gradient = gradient[..., None]
-        lengths = [norm.clamp(min=SMALLEST) for norm in norms]
+        gradient = gradient.unsqueeze(-1)
         across = gradient / (lengths[0] * lengths[1])
         found: list[Tensor | None] = [None, None]
         for i, (own, other) in enumerate(((x, y), (y, x))):
             if ctx.needs_input_grad[i]:
                 along = gradient * values / lengths[i].square()
-                along.masked_fill_(norms[i] < SMALLEST, 0)
+                along.masked_fill_(lengths[i] <= SMALLEST, 0)
                 found[i] = (other * across).addcmul_(own, along, value=-1)
         return tuple(found)
 

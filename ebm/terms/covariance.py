@@ -10,7 +10,7 @@ from ebm import checks, distributed
 from ebm.energy import Energy
 from ebm.shapes import Scalar
 from ebm.terms.counterexample import PAIR
-from ebm.terms.precision import full_precision
+from ebm.terms.precision import full_precision, in_full
 from ebm.terms.second_derivatives import through
 from ebm.terms.shared_products import products_are_fewer, shared_products
 from ebm.traits import (
@@ -73,7 +73,7 @@ class _OffDiagonal(torch.autograd.Function):
         if torch.is_grad_enabled():
             return through(off_diagonal_plain, (x,), (True,), gradient)[0]
         factor = 4 * gradient / (len(x) - 1)
-        with torch.autocast(x.device.type, enabled=False):
+        with in_full(x):
             if len(x) >= x.shape[1]:
                 return z @ (matrix * factor)
             return torch.mm(matrix * factor, z).addcmul_(z, diagonal * factor, value=-1)

@@ -10,7 +10,7 @@ from ebm.energy import Energy
 from ebm.shapes import Scalar
 from ebm.terms.counterexample import PAIR
 from ebm.terms.covariance import squared
-from ebm.terms.precision import full_precision
+from ebm.terms.precision import full_precision, in_full
 from ebm.terms.second_derivatives import through
 from ebm.terms.shared_products import products_are_fewer, shared_products
 from ebm.traits import (
@@ -56,13 +56,15 @@ def squared_correlations_plain(x: Tensor, y: Tensor, eps: float) -> tuple[Scalar
 class _SquaredCorrelations(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-        (u, of_x), (v, of_y) = _standardized(x, eps), _standardized(y, eps)
         if len(x) >= x.shape[1]:
-            correlation = (u.mT @ v).div_(len(x))
+            # Scaled after the product, where there is less to scale.
+            (u, of_x), (v, of_y) = _centered(x, eps), _centered(y, eps)
+            correlation = (u.mT @ v).mul_((of_x / len(x)).unsqueeze(1)).mul_(of_y)
             products = (correlation,)
             diagonal = correlation.diagonal().clone()
             whole = squared(correlation)
         else:
+            (u, of_x), (v, of_y) = _standardized(x, eps), _standardized(y, eps)
             products = ((u @ u.mT).div_(len(x)), (v @ v.mT).div_(len(x)))
             diagonal = (u * v).sum(dim=0).div_(len(x))
             whole = torch.dot(products[0].view(-1), products[1].view(-1))
@@ -81,22 +83,30 @@ class _SquaredCorrelations(torch.autograd.Function):
                 (x, y), ctx.needs_input_grad[:2], agreement, redundancy,
             )  # fmt: skip
             return plain[0], plain[1], None
-        with torch.autocast(x.device.type, enabled=False):
-            own = (diagonal - 1) * (2 * agreement)
-            of_x, of_y = of_x / len(x), of_y / len(y)
+        with in_full(x):
+            agreement, redundancy = agreement * (2 / len(x)), redundancy * (2 / len(x))
+            own = (diagonal - 1).mul_(agreement)
             if not second:
-                slope = first * (2 * redundancy)
+                slope = first * redundancy
                 slope.diagonal().copy_(own)
                 shares = slope * first
-                to_x = v @ (slope * of_x[:, None]).mT
-                to_x.addcmul_(u, shares.sum(1).mul_(of_x), value=-1)
-                to_y = u @ (slope * of_y)
-                to_y.addcmul_(v, shares.sum(0).mul_(of_y), value=-1)
+                slope.mul_(of_x.unsqueeze(1)).mul_(of_y)
+                # A column's scale falls as the column grows.
+                to_x = (v @ slope.mT).addcmul_(u, shares.sum(1).mul_(of_x.square()), value=-1)
+                to_y = (u @ slope).addcmul_(v, shares.sum(0).mul_(of_y.square()), value=-1)
                 return to_x, to_y, None
-            own -= diagonal * (2 * redundancy)
-            to_u = _to_standardized(second[0] * (2 * redundancy), u, v, own)
-            to_v = _to_standardized(first * (2 * redundancy), v, u, own)
+            own -= diagonal * redundancy
+            to_u = _to_standardized(second[0] * redundancy, u, v, own)
+            to_v = _to_standardized(first * redundancy, v, u, own)
             return to_u.mul_(of_x), to_v.mul_(of_y), None
+
+
+def _centered(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Return the centered rows, and what standardizes their columns."""
+    z = x - x.mean(dim=0)
+    variance = (z * z).mean(dim=0)
+    _refuse_constant(variance, eps)
+    return z, variance.add_(eps).rsqrt_()
 
 
 def _standardized(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ebm.shapes import Embeddings, Energies, Matrix
+from ebm.terms.precision import in_full
 from ebm.terms.second_derivatives import through
 
 TILE = 1024
@@ -100,7 +101,7 @@ class _Products(torch.autograd.Function):
             return *plain, None
         weights = (gradient / sums)[:, None]
         to_x, to_y, weighted = _zeros(ctx, 0, x), _zeros(ctx, 1, y), x * weights
-        with torch.autocast(x.device.type, enabled=False):
+        with in_full(x):
             buffer = x.new_empty(0) if kept else _buffer(x, y)
             for rows, columns in _tiles(len(x), len(y)):
                 tile = kept[0] if kept else _exponentials(x, y, rows, columns, ctx.skip, buffer)
@@ -131,7 +132,7 @@ class _ShiftedProducts(torch.autograd.Function):
             )  # fmt: skip
             return *plain, None
         to_x, to_y = torch.empty_like(x), _zeros(ctx, 1, y)
-        with torch.autocast(x.device.type, enabled=False):
+        with in_full(x):
             for rows in _rows(x, y):
                 shares = _block(x, y, rows, ctx.skip).sub_(values[rows, None]).exp_()
                 shares.mul_(gradient[rows, None])
@@ -160,7 +161,7 @@ class _Both(torch.autograd.Function):
             return through(both_plain, (x, y), ctx.needs_input_grad, of_rows, of_columns)
         row_weights, column_weights = of_rows / row_sums, of_columns / column_sums
         to_x, to_y = _zeros(ctx, 0, x), _zeros(ctx, 1, y)
-        with torch.autocast(x.device.type, enabled=False):
+        with in_full(x):
             buffer, other = _buffer(x, y), x.new_empty(0) if kept else _buffer(x, y)
             for rows, columns in _tiles(len(x), len(y)):
                 tile = kept[0] if kept else _exponentials(x, y, rows, columns, (), other)
@@ -193,7 +194,7 @@ class _Gram(torch.autograd.Function):
             (to_z,) = through(lambda z: gram_plain(z, ctx.skip), (z,), (True,), gradient)
             return to_z, None
         shares, to_z = gradient / sums, torch.zeros_like(z)
-        with torch.autocast(z.device.type, enabled=False):
+        with in_full(z):
             buffer, other = _buffer(z, z), z.new_empty(0) if kept else _buffer(z, z)
             for rows, columns in _tiles(len(z), len(z), upper=True):
                 skip = _local(ctx.skip, rows, columns)

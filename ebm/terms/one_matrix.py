@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ebm.shapes import Embeddings, Energies
+from ebm.terms.precision import in_full
 from ebm.terms.second_derivatives import through
 from ebm.terms.unit import back, brought, unit_plain
 
@@ -50,59 +51,65 @@ def gram_plain(x: Embeddings, y: Embeddings, largest: float) -> Energies:
 class _Contrast(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, largest: float, ways: int) -> Tensor:
-        (a, of_x), (b, of_y) = brought(x, largest), brought(y, 1.0)
-        logits = a @ b.mT
+        z, scale = brought(torch.cat([x, y]), 1.0)
+        a, b = z.chunk(2)
+        logits = _product(a, b.mT, largest)
         shares = [logits.log_softmax(dim) for dim in (1, 0)[:ways]]
-        ctx.save_for_backward(x, y, a, b, of_x, of_y, *shares)
+        ctx.save_for_backward(x, y, z, scale, *shares)
         ctx.largest = largest
         own = [share.diagonal() for share in shares]
         return own[0].neg() if ways == 1 else own[0].add(own[1]).div_(-2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, a, b, of_x, of_y, *shares = ctx.saved_tensors
+        x, y, z, scale, *shares = ctx.saved_tensors
         if torch.is_grad_enabled():
             plain = through(
                 lambda x, y: contrast_plain(x, y, ctx.largest, both=len(shares) == 2),
                 (x, y), ctx.needs_input_grad[:2], gradient,
             )  # fmt: skip
             return *plain, None, None
-        with torch.autocast(x.device.type, enabled=False):
-            weights = shares[0].exp().mul_(gradient[:, None])
+        with in_full(x):
+            gradient = gradient * ctx.largest
+            weights = shares[0].exp().mul_(gradient.unsqueeze(1))
             if len(shares) == 2:
                 weights.addcmul_(shares[1].exp(), gradient).div_(2)
             weights.diagonal().sub_(gradient)
-            to_x = to_y = None
-            if ctx.needs_input_grad[0]:
-                to_x = back(weights @ b, a, of_x, ctx.largest)
-            if ctx.needs_input_grad[1]:
-                to_y = back(weights.mT @ a, b, of_y, 1.0)
+            (a, b), to_z = z.chunk(2), torch.empty_like(z)
+            to_a, to_b = to_z.chunk(2)
+            torch.mm(weights, b, out=to_a)
+            torch.mm(weights.mT, a, out=to_b)
+            to_x, to_y = back(to_z, z, scale, 1.0).chunk(2)
         return to_x, to_y, None, None
 
 
 class _Gram(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, largest: float) -> Tensor:
-        a, scale = brought(torch.cat([x, y]), largest**0.5)
-        shares = (a @ a.mT).fill_diagonal_(-math.inf).log_softmax(1)
-        ctx.save_for_backward(x, y, a, scale, shares)
+        z, scale = brought(torch.cat([x, y]), 1.0)
+        shares = _product(z, z.mT, largest).fill_diagonal_(-math.inf).log_softmax(1)
+        ctx.save_for_backward(x, y, z, scale, shares)
         ctx.largest = largest
         return shares.diagonal(len(x)).add(shares.diagonal(-len(x))).div_(-2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, a, scale, shares = ctx.saved_tensors
+        x, y, z, scale, shares = ctx.saved_tensors
         if torch.is_grad_enabled():
             plain = through(
                 lambda x, y: gram_plain(x, y, ctx.largest),
                 (x, y), ctx.needs_input_grad[:2], gradient,
             )  # fmt: skip
             return *plain, None
-        with torch.autocast(x.device.type, enabled=False):
-            half = gradient / 2
-            weights = shares.exp().mul_(half.repeat(2)[:, None])
+        with in_full(x):
+            half = gradient * (ctx.largest / 2)
+            weights = shares.exp().mul_(half.repeat(2).unsqueeze(1))
             weights.diagonal(len(x)).sub_(half)
             weights.diagonal(-len(x)).sub_(half)
-            to_z = back((weights + weights.mT) @ a, a, scale, ctx.largest**0.5)
-        to_x, to_y = to_z.split(len(x))
+            to_x, to_y = back((weights + weights.mT).mm(z), z, scale, 1.0).chunk(2)
         return to_x, to_y, None
+
+
+def _product(a: Tensor, b: Tensor, factor: float) -> Tensor:
+    """Return factor * a @ b."""
+    return torch.addmm(a.new_empty(()), a, b, beta=0, alpha=factor)

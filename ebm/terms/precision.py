@@ -2,12 +2,15 @@
 
 import functools
 from collections.abc import Callable
-from typing import TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 Result = TypeVar("Result")
+
+NARROW = torch.float16, torch.bfloat16
 
 
 def full_precision(function: Callable[..., Result]) -> Callable[..., Result]:
@@ -18,9 +21,11 @@ def full_precision(function: Callable[..., Result]) -> Callable[..., Result]:
 
     @functools.wraps(function)
     def run(*inputs: object, **named: object) -> Result:
-        tensors = [x for x in inputs if isinstance(x, Tensor)]
-        device = tensors[0].device.type if tensors else "cpu"
-        if not torch.is_autocast_enabled(device) and not any(map(_narrow, tensors)):
+        device, narrow = "cpu", False
+        for x in inputs:
+            if isinstance(x, Tensor):
+                device, narrow = x.device.type, narrow or x.dtype in NARROW
+        if not narrow and not torch.is_autocast_enabled(device):
             return function(*inputs, **named)
         with torch.autocast(device, enabled=False):
             return function(*(_widened(x) for x in inputs), **named)
@@ -28,9 +33,14 @@ def full_precision(function: Callable[..., Result]) -> Callable[..., Result]:
     return run
 
 
-def _narrow(x: Tensor) -> bool:
-    return x.dtype in (torch.float16, torch.bfloat16)
+def in_full(x: Tensor) -> AbstractContextManager[Any]:
+    """Return a context without autocast, for the written-out gradients of a term.
+
+    Where autocast is off there is nothing to enter, and that is the cheaper of the two.
+    """
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 def _widened(x: object) -> object:
-    return x.float() if isinstance(x, Tensor) and _narrow(x) else x
+    return x.float() if isinstance(x, Tensor) and x.dtype in NARROW else x

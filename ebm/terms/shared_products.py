@@ -8,6 +8,7 @@ from torch.autograd.function import once_differentiable
 
 from ebm import distributed
 from ebm.shapes import Scalar
+from ebm.terms.precision import in_full
 
 
 def products_are_fewer(x: Tensor) -> bool:
@@ -35,5 +36,5 @@ class _SharedProducts(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         x, y, products = ctx.saved_tensors
         gradient = distributed.total(gradient)  # one number, where the products would be D^2
-        with torch.autocast(x.device.type, enabled=False):
+        with in_full(x):
             return 2 * gradient * (y @ products.mT), 2 * gradient * (x @ products)

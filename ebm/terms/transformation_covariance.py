@@ -9,7 +9,7 @@ from ebm import checks, distributed
 from ebm.energy import Energy
 from ebm.shapes import Energies, Matrix
 from ebm.terms.counterexample import PAIR
-from ebm.terms.precision import full_precision
+from ebm.terms.precision import full_precision, in_full
 from ebm.terms.second_derivatives import through
 from ebm.terms.unit import unit
 from ebm.traits import (
@@ -39,7 +39,8 @@ def along_moment(x: Tensor, everyone: Tensor, previous: Tensor | None, share: fl
     """
     if previous is not None and previous.requires_grad:
         return along_moment_plain(x, everyone, previous, share)
-    return _AlongMoment.apply(x, everyone, previous, share)  # pyright: ignore[reportReturnType]
+    others = None if everyone is x else everyone  # one gradient, where it is one tensor
+    return _AlongMoment.apply(x, others, previous, share)  # pyright: ignore[reportReturnType]
 
 
 def along_moment_plain(
@@ -54,41 +55,51 @@ def along_moment_plain(
 
 class _AlongMoment(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, previous: Tensor | None, share: float) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, others: Tensor | None, previous: Tensor | None, share: float
+    ) -> Tensor:
+        y = x if others is None else others
         # Only the symmetric part counts along x, and it is its own transpose in the gradient.
-        before = None if previous is None else (previous + previous.mT).mul_((1 - share) / 2)
-        products = None
+        before = None if previous is None else previous + previous.mT
+        products = turned = None
         if len(y) >= x.shape[1]:
-            moment = (y.mT @ y).mul_(share / len(y))
-            turned = x @ (moment if before is None else moment.add_(before))
+            old, beta = (x.new_empty(()), 0) if before is None else (before, (1 - share) / 2)
+            turned = x @ torch.addmm(old, y.mT, y, beta=beta, alpha=share / len(y))
             values = (turned * x).sum(-1)
         else:
-            products, turned = x @ y.mT, None if before is None else x @ before
+            products = x @ y.mT
             values = products.square().sum(-1).mul_(share / len(y))
-            if turned is not None:
+            if before is not None:
+                turned = x @ before.mul_((1 - share) / 2)
                 values += (turned * x).sum(-1)
-        ctx.save_for_backward(x, y, previous, products, turned)
+        ctx.save_for_backward(x, others, previous, products, turned)
         ctx.share = share
         return values
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, previous, products, turned = ctx.saved_tensors
+        x, others, previous, products, turned = ctx.saved_tensors
         if torch.is_grad_enabled():
+            given = (x,) if others is None else (x, others)
             plain = through(
-                lambda x, y: along_moment_plain(x, y, previous, ctx.share),
-                (x, y), ctx.needs_input_grad[:2], gradient,
+                lambda x, y=None: along_moment_plain(x, x if y is None else y, previous, ctx.share),
+                given, ctx.needs_input_grad[: len(given)], gradient,
             )  # fmt: skip
-            return *plain, None, None
-        weights = (2 * ctx.share / len(y)) * gradient[:, None]
-        to_x = None if turned is None else turned * (2 * gradient[:, None])
-        with torch.autocast(x.device.type, enabled=False):
+            return *plain, *[None] * (4 - len(plain))
+        gradient = gradient.unsqueeze(1)
+        y = x if others is None else others
+        weights = gradient * (2 * ctx.share / len(y))
+        with in_full(x):
             if products is None:
-                return to_x, y @ (x.mT @ (x * weights)), None, None
-            weighted = products * weights
-            to_y = weighted.mT @ x
-            to_x = weighted @ y if to_x is None else to_x.addmm_(weighted, y)
-            return to_x, to_y, None, None
+                to_x, a, b = turned * (2 * gradient), y, x.mT @ (x * weights)
+            else:
+                weighted = products * weights
+                to_x, a, b = weighted @ y, weighted.mT, x
+                if turned is not None:
+                    to_x.addcmul_(turned, gradient, value=2)
+            if others is None:
+                return to_x.addmm_(a, b), None, None, None
+            return to_x, a @ b, None, None
 
 
 class TransformationCovariance(Energy):

@@ -25,16 +25,17 @@ def unit_plain(x: Tensor, length: float = 1.0) -> Embeddings:
 
 
 def brought(x: Tensor, length: float) -> tuple[Tensor, Tensor]:
-    """Return the rows brought to a length, and what they were multiplied by, (batch, 1)."""
-    scale = length / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_(min=SMALLEST)
-    return x * scale, scale
+    """Return the rows brought to a length, and what they were divided by, (batch, 1)."""
+    scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_(min=SMALLEST)
+    if length != 1:
+        scale /= length
+    return x / scale, scale
 
 
 def back(gradient: Tensor, z: Tensor, scale: Tensor, length: float) -> Tensor:
     """Return the gradient of the rows, from that of `brought`'s z; the latter is kept as it is."""
-    along = (z * gradient).sum(-1, keepdim=True).div_(length**2)
-    along.masked_fill_(scale >= length / SMALLEST, 0)
-    return torch.addcmul(gradient, z, along, value=-1).mul_(scale)
+    along = (z * gradient).sum(-1, keepdim=True).masked_fill_(scale <= SMALLEST / length, 0)
+    return torch.addcmul(gradient, z, along, value=-1 / length**2).div_(scale)
 
 
 class _Unit(torch.autograd.Function):
