@@ -4,18 +4,20 @@ Import it where numba may be missing: it raises ImportError there.
 """
 
 import functools
-import itertools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from ebm.latent.crew import Crew
 from ebm.latent.loops import compiled
 from ebm.shapes import Codes, Matrix, Points
 
 PIECES = 4
 """Pieces of the rows for each thread: examples differ in how long they take."""
+FEW = 2**12
+"""Numbers up to which threads are not worth their start."""
 
 
 def solve(
@@ -32,18 +34,28 @@ def solve(
         sweeps: The most sweeps over the support in a round.
         z: Where to start, (batch, atoms).
     """
-    threads = torch.get_num_threads()
-    push, z = (x @ atoms.T).numpy(), z.contiguous().clone()
-    gram, size, codes = (atoms @ atoms.T).numpy(), x.square().sum(1).numpy(), z.numpy()
-    kind = push.dtype.type
-    loops = functools.partial(
-        _compiled(), gram, kind(weight), kind(tolerance), kind(tolerance / 100), rounds, sweeps
+    # Nothing is multiplied by torch's own threads: they spin for a while where these work.
+    crew = Crew(lambda: None, z.device)
+    gram, z = atoms.new_empty(len(atoms), len(atoms)), z.contiguous().clone()
+    parts = -(-len(atoms) // crew.threads)
+    crew.each(
+        list(zip(atoms.split(parts), gram.split(parts), strict=True)),
+        lambda _, part: torch.mm(part[0], atoms.T, out=part[1]),
+        alone=gram.numel() < FEW,
     )
-    edges = np.linspace(0, len(push), PIECES * threads + 1).astype(int)
-    pieces = [slice(a, b) for a, b in itertools.pairwise(edges) if a < b]
-    with ThreadPoolExecutor(threads) as pool:  # the loops let go of the interpreter's lock
-        for _ in pool.map(lambda rows: loops(push[rows], size[rows], codes[rows]), pieces):
-            pass
+    table = gram.numpy()
+    kind = table.dtype.type
+    numbers = kind(weight), kind(tolerance), kind(tolerance / 100), rounds, sweeps
+
+    def descend(_: None, part: tuple[Tensor, Tensor]) -> None:
+        x, z = part
+        push, size = x @ atoms.T, x.square().sum(1)
+        _compiled()(table, *numbers, push.numpy(), size.numpy(), z.numpy())
+
+    parts = -(-len(z) // (PIECES * crew.threads)) or 1
+    crew.each(
+        list(zip(x.split(parts), z.split(parts), strict=True)), descend, alone=z.numel() < FEW
+    )
     return z
 
 

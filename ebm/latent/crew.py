@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor
 
 Member = TypeVar("Member")
+Part = TypeVar("Part")
 
 
 class Crew(Generic[Member]):
@@ -30,12 +30,12 @@ class Crew(Generic[Member]):
         self.threads = torch.get_num_threads() if device.type == "cpu" else 1
 
     def each(
-        self, parts: Sequence[Tensor], work: Callable[[Member, Tensor], Any], *, alone: bool
+        self, parts: Sequence[Part], work: Callable[[Member, Part], Any], *, alone: bool
     ) -> list[Any]:
         """Return what the work returns for each part; its number decides which member does it.
 
         Args:
-            parts: Rows, in parts.
+            parts: Rows, or whatever comes in parts.
             work: Done without gradients.
             alone: Whether the first member does it all in this thread, as is best for little.
         """
