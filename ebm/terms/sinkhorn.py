@@ -10,8 +10,8 @@ from ebm.shapes import Matrix
 from ebm.terms.precision import full_precision
 
 SAFE = 1e25
-"""Sums of the kernel's rows and columns up to which, and down to whose inverse, no digit of
-them is lost to the range of float32."""
+"""Sums of the kernel's columns up to which, and sums of its rows and columns down to whose inverse,
+no digit of them is lost to the range of float32."""
 
 
 @full_precision
@@ -35,27 +35,38 @@ def sinkhorn(scores: Tensor, *, epsilon: float = 0.05, iterations: int = 3) -> M
     """
     checks.embeddings(scores)
     checks.positive("epsilon", epsilon)
+    checks.count("iterations", iterations)
     with torch.no_grad():
-        kernel, sums = _start(scores.detach(), epsilon)
-        rows = distributed.total(kernel.new_tensor(float(len(kernel))))
-        share = rows / kernel.shape[1]
-        prototypes = share / distributed.total(sums)
-        examples = 1 / (kernel @ prototypes)
-        for _ in range(checks.count("iterations", iterations) - 1):
-            prototypes = share / distributed.total(kernel.mT @ examples)
-            examples = 1 / (kernel @ prototypes)
-        return kernel.mul_(prototypes).mul_(examples[:, None])
+        scores = scores.detach()
+        share = distributed.total(scores.new_tensor(float(len(scores)))) / scores.shape[1]
+        kernel, prototypes, sums = _start(scores, epsilon, share)
+        for number in range(iterations - 1):
+            if number > 0:
+                sums = kernel @ prototypes
+            prototypes = share / distributed.total(kernel.mT @ sums.reciprocal())
+        kernel.mul_(prototypes)
+        return kernel.div_(kernel.sum(1, keepdim=True))
 
 
-def _start(scores: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
-    """Return the kernel, and the sum over the examples of exp(scores / epsilon), up to scales."""
+def _start(scores: Tensor, epsilon: float, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the kernel up to scales, its first v, and K v.
+
+    Args:
+        scores: Similarities of the examples to the prototypes.
+        epsilon: Temperature of the codes.
+        share: What each prototype's column sums to.
+    """
     if scores.device.type == "cpu" and distributed.world() == 1:  # else the host would wait
         kernel = (scores * (math.log2(math.e) / epsilon)).exp2_()
-        sums = kernel.sum(0)
-        low, high = torch.cat([sums, kernel.sum(1)]).aminmax()
-        if float(low) > 1 / SAFE and float(high) < SAFE:
-            return kernel, sums
+        columns = kernel.sum(0)
+        prototypes = share / columns
+        rows = kernel @ prototypes
+        low, high = map(float, columns.aminmax())
+        # No row has entries less than K v over the largest v, in all.
+        if low > 1 / SAFE and high < SAFE and float(rows.amin() / share) * low > 1 / SAFE:
+            return kernel, prototypes, rows
     kernel = scores - distributed.largest(scores.amax(dim=0))
     nearest = kernel.amax(dim=1)
     kernel.sub_(nearest[:, None]).div_(epsilon).exp_()
-    return kernel, kernel.mT @ (nearest / epsilon).exp()
+    prototypes = share / distributed.total(kernel.mT @ (nearest / epsilon).exp())
+    return kernel, prototypes, kernel @ prototypes
