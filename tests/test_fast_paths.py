@@ -1,5 +1,6 @@
 """Every fast path equals the plain formula beside it: value, gradient, second derivative."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from ebm.terms import (
     log_sum_exp,
     nt_xent,
     one_matrix,
+    soft_cross_entropy,
     unit,
     variance,
 )
@@ -69,6 +71,10 @@ def moment(x: Tensor) -> Tensor:
     return half @ half.mT + half  # not symmetric
 
 
+def soft(x: Tensor) -> Tensor:
+    return 2 * torch.linspace(-3, 3, x.numel(), dtype=x.dtype).view_as(x).softmax(1)
+
+
 def largest(*x: Tensor) -> float:
     return 9.0 + len(x[0])
 
@@ -83,6 +89,12 @@ PATHS = {
         invariance.squared_distance_plain,
         2,
         lambda x, y: float((x.abs() + y.abs()).square().sum(1).max()),
+    ),
+    "soft cross-entropy": Path(
+        lambda x: soft_cross_entropy.soft_cross_entropy(x, soft(x), 0.5),
+        lambda x: soft_cross_entropy.soft_cross_entropy_plain(x, soft(x), 0.5),
+        1,
+        lambda x: 2 * float(x.abs().max() / 0.5 + math.log(x.shape[1]) + 1),
     ),
     "hinge": Path(
         lambda x: variance.hinge(x, 1.5, 1e-4),

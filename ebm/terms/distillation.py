@@ -12,6 +12,7 @@ from ebm.energy import Energy
 from ebm.shapes import Energies
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
+from ebm.terms.soft_cross_entropy import soft_cross_entropy
 from ebm.traits import (
     BatchPermutation,
     DimensionPermutation,
@@ -80,7 +81,7 @@ class Distillation(Energy):
             ValueError: The outputs are no matrices of one shape.
         """
         checks.embeddings(x, y)
-        return -(self.target(y, center) * self.prediction(x)).sum(-1)
+        return soft_cross_entropy(x, self.target(y, center), self.temperature)
 
     def over_views(
         self, students: Sequence[Tensor], teachers: Sequence[Tensor], center: Tensor | None = None
@@ -105,7 +106,7 @@ class Distillation(Energy):
         for s, student in enumerate(students):
             # Targets are summed before they meet the student: one product for each view.
             target = everyone - targets[s] if s < len(targets) else everyone
-            value = value - (target * self.prediction(student)).sum(-1)
+            value = value + soft_cross_entropy(student, target, self.temperature)
         return value / pairs
 
     @full_precision
@@ -113,11 +114,6 @@ class Distillation(Energy):
         """Return the teacher's distribution, without a gradient."""
         y = y.detach() if center is None else y.detach() - center
         return functional.softmax(y / self.teacher_temperature, dim=-1)
-
-    @full_precision
-    def prediction(self, x: Tensor) -> Tensor:
-        """Return the student's log-probabilities."""
-        return functional.log_softmax(x / self.temperature, dim=-1)
 
     def extra_repr(self) -> str:
         """Return the temperatures."""

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ebm import checks
 from ebm.energy import Energy
@@ -13,6 +12,7 @@ from ebm.shapes import Energies, Matrix
 from ebm.terms.counterexample import AGREED, PAIR
 from ebm.terms.precision import full_precision
 from ebm.terms.sinkhorn import sinkhorn
+from ebm.terms.soft_cross_entropy import soft_cross_entropy
 from ebm.traits import (
     BatchPermutation,
     DimensionPermutation,
@@ -121,8 +121,7 @@ class SwappedPrediction(Energy):
         for s, view in enumerate(scores):
             # A view predicts all codes but its own: the codes are summed first.
             others = targets - codes[s] if s < len(codes) else targets
-            prediction = functional.log_softmax(view.to(targets.dtype) / self.temperature, dim=-1)
-            value = value - (others * prediction).sum(-1)
+            value = value + soft_cross_entropy(view, others, self.temperature)
         return value / (len(codes) * (len(scores) - 1))
 
     def extra_repr(self) -> str:
