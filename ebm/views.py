@@ -64,7 +64,7 @@ class Sometimes(Drawing):
         chosen = self.chosen(x, self.probability)
         if x.device.type == "cpu":  # elsewhere counting them would wait for the device
             rows = chosen.nonzero().flatten()
-            return x.index_copy(0, rows, self.view(x[rows])) if len(rows) else x
+            return x.index_copy(0, rows, self.view(x.index_select(0, rows))) if len(rows) else x
         return torch.where(chosen.view(-1, *[1] * (x.ndim - 1)), self.view(x), x)
 
 
@@ -259,7 +259,8 @@ class ColorJitter(Drawing):
         done = torch.empty_like(x)
         for i, change in enumerate(changes):
             rows = (chosen == i).nonzero().flatten()
-            done.index_copy_(0, rows, _CHANGES[change](x[rows], factors[change][rows]))
+            some, factor = (z.index_select(0, rows) for z in (x, factors[change]))
+            done.index_copy_(0, rows, _CHANGES[change](some, factor))
         return done
 
 
@@ -561,7 +562,9 @@ def pair(data: Tensor) -> Pair:
 
 def _both_axes(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Return rows @ x @ columns^T for each image and channel."""
-    return torch.einsum("nik,nckl,njl->ncij", rows, x, columns)
+    # Columns first: all channels' rows are one matrix, where nothing has to be moved.
+    turned = torch.bmm(x.flatten(1, 2), columns.mT).unflatten(1, x.shape[1:3])
+    return rows.unsqueeze(1) @ turned
 
 
 def _resizing(start: Tensor, length: Tensor, side: int, size: int) -> Tensor:

@@ -199,12 +199,11 @@ class CrossCorrelation(Energy):
     @full_precision
     def parts(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Return the diagonal's part and the weighted rest."""
-        checks.embeddings(x, y)
+        checks.embeddings(x, y, least=2 if distributed.world() == 1 else 1, user="a correlation")
         if products_are_fewer(x):
             agreement, redundancy = self._shared(x, y)
         else:
             x, y = distributed.gather(x), distributed.gather(y)
-            checks.embeddings(x, y, least=2, user="a correlation")
             agreement, redundancy = squared_correlations(x, y, self.eps)
         return {"agreement": agreement, "redundancy": self.off_diagonal_weight * redundancy}
 
