@@ -42,10 +42,10 @@ def sinkhorn(scores: Tensor, *, epsilon: float = 0.05, iterations: int = 3) -> M
         kernel, prototypes, sums = _start(scores, epsilon, share)
         for number in range(iterations - 1):
             if number > 0:
-                sums = kernel @ prototypes
-            prototypes = share / distributed.total(kernel.mT @ sums.reciprocal())
+                sums = _along(kernel, prototypes)
+            prototypes = share / distributed.total(_across(kernel, sums.reciprocal_()))
         kernel.mul_(prototypes)
-        return kernel.div_(kernel.sum(1, keepdim=True))
+        return kernel.mul_(kernel.sum(1, keepdim=True).reciprocal_())
 
 
 def _start(scores: Tensor, epsilon: float, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -60,7 +60,7 @@ def _start(scores: Tensor, epsilon: float, share: Tensor) -> tuple[Tensor, Tenso
         kernel = (scores * (math.log2(math.e) / epsilon)).exp2_()
         columns = kernel.sum(0)
         prototypes = share / columns
-        rows = kernel @ prototypes
+        rows = _along(kernel, prototypes)
         low, high = map(float, columns.aminmax())
         # No row has entries less than K v over the largest v, in all.
         if low > 1 / SAFE and high < SAFE and float(rows.amin() / share) * low > 1 / SAFE:
@@ -68,5 +68,22 @@ def _start(scores: Tensor, epsilon: float, share: Tensor) -> tuple[Tensor, Tenso
     kernel = scores - distributed.largest(scores.amax(dim=0))
     nearest = kernel.amax(dim=1)
     kernel.sub_(nearest[:, None]).div_(epsilon).exp_()
-    prototypes = share / distributed.total(kernel.mT @ (nearest / epsilon).exp())
-    return kernel, prototypes, kernel @ prototypes
+    prototypes = share / distributed.total(_across(kernel, (nearest / epsilon).exp()))
+    return kernel, prototypes, _along(kernel, prototypes)
+
+
+def _along(kernel: Tensor, prototypes: Tensor) -> Tensor:
+    """Return K v."""
+    parts = _parts(kernel)
+    return (prototypes.expand(len(parts), 1, -1) @ parts.mT).flatten()
+
+
+def _across(kernel: Tensor, examples: Tensor) -> Tensor:
+    """Return K^T u."""
+    parts = _parts(kernel)
+    return (examples.view(len(parts), 1, -1) @ parts).sum((0, 1))
+
+
+def _parts(kernel: Tensor) -> Tensor:
+    """Return the rows in a part for each thread: a matrix meets a vector in one thread alone."""
+    return kernel.unflatten(0, (math.gcd(len(kernel), torch.get_num_threads()), -1))
