@@ -67,6 +67,15 @@ def test_what_the_one_before_left_behind_is_not_timed():
     assert max(found.values()) < 0.01
 
 
+def test_a_library_that_computes_something_else_is_no_peer():
+    one, zero = (lambda value=value: torch.tensor(value) for value in (1.0, 0.0))
+    facts = {"group": "terms", "name": "a", "size": "N 2", "ours": one, "tolerance": 1e-3}
+    found = speed._row(Task(**facts, peers={"same": one}), CPU, quick=True)
+    assert found.difference == 0
+    with pytest.raises(ValueError, match="other must compute what is timed beside it, a at N 2"):
+        speed._row(Task(**facts, peers={"same": one, "other": zero}), CPU, quick=True)
+
+
 def test_memory_counts_torch_and_numpy():
     import numpy as np
 

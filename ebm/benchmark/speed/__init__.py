@@ -138,16 +138,13 @@ def _row(task: Task, device: torch.device, *, quick: bool) -> Row:
     sides = {"": task.ours, **task.peers}
     if task.limit is not None:
         sides["limit"] = task.limit
+    differences = _differences(task)
     found = race(sides, 0.05 if quick else task.seconds, device, 0 if quick else task.rest)
     light = {**sides, **task.light}
     held = {name: megabytes(light[name], device) for name in sides if name != "limit"}
     limit = found.pop("limit", None)
     ours, memory = found.pop(""), held.pop("")
     best = min(found, key=found.__getitem__, default=None)
-    difference = None
-    if task.tolerance is not None and best is not None:
-        mine, theirs = float(task.ours()), float(task.peers[best]())
-        difference = abs(mine - theirs) / max(abs(theirs), 1e-12)
     growing, value = task.growth or (None, None)
     return Row(
         group=task.group,
@@ -159,7 +156,7 @@ def _row(task: Task, device: torch.device, *, quick: bool) -> Row:
         peer_seconds=found,
         peer_megabytes=held,
         limit_seconds=None if limit is None else limit * task.limit_repeats,
-        difference=difference,
+        difference=None if best is None else differences.get(best),
         time_goal=None if quick else task.time_goal,
         memory_goal=None if quick else task.memory_goal,
         limit_goal=None if quick else task.limit_goal,
@@ -167,3 +164,23 @@ def _row(task: Task, device: torch.device, *, quick: bool) -> Row:
         value=value,
         against=task.against,
     )
+
+
+def _differences(task: Task) -> dict[str, float]:
+    """Return by how much the libraries' values differ from ours, relative to theirs.
+
+    Raises:
+        ValueError: A library computes something else: its time would say nothing.
+    """
+    if task.tolerance is None:
+        return {}
+    mine, found = float(task.ours()), {}
+    for peer, work in task.peers.items():
+        theirs = float(work())
+        found[peer] = abs(mine - theirs) / max(abs(theirs), 1e-12)
+        if not found[peer] <= task.tolerance:
+            raise ValueError(
+                f"{peer} must compute what is timed beside it, {task.name} at {task.size}, got "
+                f"{theirs:g} where ours is {mine:g}. Mend how it is called."
+            )
+    return found
