@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -12,7 +11,7 @@ from ebm.energy import Energy
 from ebm.shapes import Energies
 from ebm.terms.counterexample import PAIR
 from ebm.terms.precision import full_precision
-from ebm.terms.soft_cross_entropy import soft_cross_entropy
+from ebm.terms.soft_cross_entropy import over_pairs, soft_cross_entropy
 from ebm.traits import (
     BatchPermutation,
     DimensionPermutation,
@@ -101,19 +100,13 @@ class Distillation(Energy):
             )
         checks.embeddings(*students, *teachers)
         targets = [self.target(y, center) for y in teachers]
-        everyone = torch.stack(targets).sum(0)
-        value = everyone.new_zeros(len(everyone))
-        for s, student in enumerate(students):
-            # Targets are summed before they meet the student: one product for each view.
-            target = everyone - targets[s] if s < len(targets) else everyone
-            value = value + soft_cross_entropy(student, target, self.temperature)
-        return value / pairs
+        return over_pairs(students, targets, self.temperature) / pairs
 
     @full_precision
     def target(self, y: Tensor, center: Tensor | None = None) -> Tensor:
         """Return the teacher's distribution, without a gradient."""
-        y = y.detach() if center is None else y.detach() - center
-        return functional.softmax(y / self.teacher_temperature, dim=-1)
+        y = y.detach().clone() if center is None else y.detach() - center
+        return functional.softmax(y.div_(self.teacher_temperature), dim=-1)
 
     def extra_repr(self) -> str:
         """Return the temperatures."""

@@ -5,6 +5,8 @@ H = -sum_k t_k log p_k = sum_k t_k log(sum_j exp(z_j)) - sum_k t_k z_k,    z = x
 A softmax and its largest entry give the logarithm, so that no second pass takes exponentials.
 """
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -31,6 +33,22 @@ def soft_cross_entropy(x: Embeddings, targets: Tensor, temperature: float) -> En
 def soft_cross_entropy_plain(x: Embeddings, targets: Tensor, temperature: float) -> Energies:
     """Return `soft_cross_entropy` by the plain formula."""
     return -(targets * functional.log_softmax(x / temperature, dim=-1)).sum(-1)
+
+
+def over_pairs(views: Sequence[Tensor], targets: Sequence[Tensor], temperature: float) -> Energies:
+    """Return the sum over all pairs of a view and the targets of another view.
+
+    The targets belong to the first views, in order. Those that meet a view are summed first:
+    one product for each view.
+    """
+    everyone = functools.reduce(torch.add, targets)
+    value = everyone.new_zeros(len(everyone))
+    for s, view in enumerate(views):
+        others = [*targets[:s], *targets[s + 1 :]]
+        if others:
+            met = everyone if s >= len(targets) else functools.reduce(torch.add, others)
+            value = value + soft_cross_entropy(view, met, temperature)
+    return value
 
 
 class _SoftCrossEntropy(torch.autograd.Function):

@@ -12,7 +12,7 @@ from ebm.shapes import Energies, Matrix
 from ebm.terms.counterexample import AGREED, PAIR
 from ebm.terms.precision import full_precision
 from ebm.terms.sinkhorn import sinkhorn
-from ebm.terms.soft_cross_entropy import soft_cross_entropy
+from ebm.terms.soft_cross_entropy import over_pairs
 from ebm.traits import (
     BatchPermutation,
     DimensionPermutation,
@@ -116,12 +116,7 @@ class SwappedPrediction(Energy):
                 "views must be at least 2 for SwappedPrediction, got 1. Pass both views' scores."
             )
         checks.embeddings(*scores, *codes)
-        targets = torch.stack(list(codes)).sum(0)
-        value = scores[0].new_zeros(len(scores[0]), dtype=targets.dtype)
-        for s, view in enumerate(scores):
-            # A view predicts all codes but its own: the codes are summed first.
-            others = targets - codes[s] if s < len(codes) else targets
-            value = value + soft_cross_entropy(view, others, self.temperature)
+        value = over_pairs(scores, codes, self.temperature)
         return value / (len(codes) * (len(scores) - 1))
 
     def extra_repr(self) -> str:
