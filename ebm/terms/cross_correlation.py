@@ -58,7 +58,8 @@ class _SquaredCorrelations(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, y: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         if len(x) >= x.shape[1]:
             # Scaled after the product, where there is less to scale.
-            (u, of_x), (v, of_y) = _centered(x, eps), _centered(y, eps)
+            spare = torch.empty_like(x)  # one for both: fresh memory takes longer than squares
+            (u, of_x), (v, of_y) = _centered(x, eps, spare), _centered(y, eps, spare)
             correlation = (u.mT @ v).mul_((of_x / len(x)).unsqueeze(1)).mul_(of_y)
             products = (correlation,)
             diagonal = correlation.diagonal().clone()
@@ -101,10 +102,10 @@ class _SquaredCorrelations(torch.autograd.Function):
             return to_u.mul_(of_x), to_v.mul_(of_y), None
 
 
-def _centered(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+def _centered(x: Tensor, eps: float, spare: Tensor) -> tuple[Tensor, Tensor]:
     """Return the centered rows, and what standardizes their columns."""
     z = x - x.mean(dim=0)
-    variance = (z * z).mean(dim=0)
+    variance = torch.mul(z, z, out=spare).mean(dim=0)
     _refuse_constant(variance, eps)
     return z, variance.add_(eps).rsqrt_()
 
