@@ -45,6 +45,9 @@ def draw(rows: Sequence[Any], figure: "Figure", growing: Sequence[str] = ("N", "
         for ax, what in ((axes[0][column], "milliseconds"), (axes[1][column], "megabytes")):
             ax.set_xscale("log", base=2)
             ax.set_yscale("log")
+            low, high = ax.get_ylim()
+            if high < 2 * low:  # what does not grow is to look flat
+                ax.set_ylim(low / 3, 3 * high)
             ax.set_xlabel(quantity)
             ax.set_ylabel(what)
             ax.grid(visible=True, alpha=0.25)
