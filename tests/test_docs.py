@@ -77,3 +77,14 @@ def test_every_link_to_the_reference_names_what_exists():
             thing = __import__(first)
             for part in rest:
                 thing = getattr(thing, part)
+
+
+@pytest.mark.parametrize(
+    "page",
+    sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts),
+    ids=lambda page: page.stem,
+)
+def test_no_page_shows_a_figure_as_text(page):
+    """A notebook draws no figure that pyplot did not make: it prints `<Figure size ...>`."""
+    for cell in cells(page):
+        assert "display(figure)" not in cell, f"Save the figure as a picture in {page}."

@@ -86,4 +86,5 @@ def _across(kernel: Tensor, examples: Tensor) -> Tensor:
 
 def _parts(kernel: Tensor) -> Tensor:
     """Return the rows in a part for each thread: a matrix meets a vector in one thread alone."""
-    return kernel.unflatten(0, (math.gcd(len(kernel), torch.get_num_threads()), -1))
+    threads = torch.get_num_threads() if kernel.device.type == "cpu" else 1
+    return kernel.unflatten(0, (math.gcd(len(kernel), threads), -1))
